@@ -1,1 +1,15 @@
-# Tests of the kind "programs".
+# Real programs on plain TCP and on Kmap (t5xxx), and the two of our own that
+# they use.
+check_PROGRAMS += tiny get
+tiny_SOURCES = tiny.c pattern.h
+tiny_LDADD = -lpthread
+get_SOURCES = get.c pattern.h
+get_LDADD =
+
+PROGRAM_TESTS = \
+	t5000-shares.t \
+	t5010-tiny.t
+
+dist_check_SCRIPTS += $(PROGRAM_TESTS)
+TESTS += $(PROGRAM_TESTS)
+EXTRA_DIST += programs/lib.sh programs/check.lua
