@@ -8,8 +8,13 @@ get_LDADD =
 
 PROGRAM_TESTS = \
 	t5000-shares.t \
-	t5010-tiny.t
+	t5010-tiny.t \
+	t5030-nginx.t \
+	t5040-redis.t \
+	t5090-envoy.t
 
 dist_check_SCRIPTS += $(PROGRAM_TESTS)
 TESTS += $(PROGRAM_TESTS)
-EXTRA_DIST += programs/lib.sh programs/check.lua
+EXTRA_DIST += programs/lib.sh programs/check.lua programs/nginx.sh \
+	programs/envoy.sh programs/fetch-envoy
+CLEANFILES += envoy/envoy-*

@@ -161,6 +161,13 @@ label()
 	echo "$MODE: $ROUND: $*"
 }
 
+# drop_uid: true if servers started here can give up root for nobody
+drop_uid()
+{
+	[ "$(id -u)" = 0 ] &&
+		grep -Eq '^ +0 +0 +4294967295$' /proc/self/uid_map
+}
+
 ## Bodies
 
 # same FILE FILE NAME: byte for byte
@@ -331,12 +338,16 @@ lo_saw()
 		diag "lo carried $LO bytes; $1 at least were sent"
 }
 
-# upgraded SIDE NUMBER: 95 % of the connections, both directions
+# upgraded SIDE NUMBER|seen: 95 % of the connections, both directions; seen:
+# of those that this side has seen, where only it knows how many there were
 upgraded()
 {
-	holds "$(sum "$1" connections_upgraded) >= 0.95 * $2" \
-		"$(label "$1: 95 % of $2 connections upgraded")" ||
-		diag "$(sum "$1" connections_upgraded) of $2"
+	local n=$2 up
+	up=$(sum "$1" connections_upgraded)
+	[ "$n" != seen ] || n=$(sum "$1" connections_seen)
+	holds "$up > 0 && $up >= 0.95 * $n" \
+		"$(label "$1: 95 % of ${2/seen/its} connections upgraded")" ||
+		diag "$up of $n"
 }
 
 # went_up SIDE NUMBER: 95 % of the connections of one exchange have moved the
@@ -350,7 +361,7 @@ went_up()
 
 # The judges. Arguments: BYTES the bodies (and perhaps heads) that the client
 # got in this round; HOPS the connections that each byte passed; then
-# CLIENT:N and SERVER:N, sides with the number of connections that they had
+# CLIENT:N and SERVER:N (N may be seen), sides with the number of connections that they had
 # with their clients or servers; proxies lie between.
 
 # judge_kept BYTES HOPS CLIENT:N [PROXY...] SERVER:N: connections that were
