@@ -1,0 +1,30 @@
+#include "config.h"
+
+#include "call.h"
+#include "family.h"
+
+int
+kmap_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return kmap_fd_born(kmap_ret(kmap_real.accept(fd, addr, len)));
+}
+
+KMAP_EXPORT int
+accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return kmap_errno(kmap_accept(fd, addr, len));
+}
+KMAP_SELF(accept);
+
+int
+kmap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	return kmap_fd_born(kmap_ret(kmap_real.accept4(fd, addr, len, flags)));
+}
+
+KMAP_EXPORT int
+accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	return kmap_errno(kmap_accept4(fd, addr, len, flags));
+}
+KMAP_SELF(accept4);

@@ -1,0 +1,17 @@
+#include "config.h"
+
+#include "call.h"
+#include "family.h"
+
+int
+kmap_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return kmap_ret(kmap_real.bind(fd, addr, len));
+}
+
+KMAP_EXPORT int
+bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return kmap_errno(kmap_bind(fd, addr, len));
+}
+KMAP_SELF(bind);

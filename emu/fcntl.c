@@ -1,0 +1,33 @@
+#include "config.h"
+
+#include "call.h"
+#include "family.h"
+
+int
+kmap_fcntl(int fd, int cmd, void *arg)
+{
+	int r = kmap_ret(kmap_real.fcntl(fd, cmd, arg));
+
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+		kmap_fd_born(r);
+	return r;
+}
+
+/* The third argument is an int or a pointer: a word on every ABI of ours. */
+KMAP_EXPORT int
+fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	/* A process group is a negative result, and no error. */
+	if (cmd == F_GETOWN)
+		return kmap_real.fcntl(fd, cmd, arg);
+	return kmap_errno(kmap_fcntl(fd, cmd, arg));
+}
+KMAP_SELF(fcntl);
+KMAP_ALIAS_OF(fcntl64, fcntl);
+KMAP_ALIAS_OF(__fcntl, fcntl);

@@ -1,0 +1,12 @@
+#ifndef KMAP_EMU_GUARD_H
+#define KMAP_EMU_GUARD_H
+#include <stdbool.h>
+
+/*
+ * False where the library must do nothing at all: in a program that runs
+ * with another's rights (AT_SECURE). The loader drops the preload there
+ * already unless the library itself is trusted; this is the second bolt.
+ */
+extern bool kmap_awake;
+
+#endif
