@@ -1,1 +1,39 @@
-# Tests of the kind "twin".
+# Twin tests (t3xxx): each call on plain TCP and on Kmap, compared value by
+# value. twin/run runs single cases by hand.
+check_PROGRAMS += twin/twin
+twin_twin_SOURCES = \
+	twin/conn.c \
+	twin/drive.c \
+	twin/matrix.h \
+	twin/peer.c \
+	twin/rx-calls.c \
+	twin/rx.c \
+	twin/twin.c \
+	twin/twin.h \
+	twin/tx-calls.c \
+	twin/tx.c
+# The library finds kmap_testpoint in the program.
+twin_twin_LDFLAGS = -rdynamic
+twin_twin_LDADD = -lpthread
+
+TWIN_TESTS = \
+	t3010-read.t \
+	t3011-readv.t \
+	t3012-preadv2.t \
+	t3013-recv.t \
+	t3014-recvfrom.t \
+	t3015-recvmsg.t \
+	t3016-recvmmsg.t \
+	t3020-write.t \
+	t3021-writev.t \
+	t3022-pwritev2.t \
+	t3023-send.t \
+	t3024-sendto.t \
+	t3025-sendmsg.t \
+	t3026-sendmmsg.t \
+	t3027-sendfile.t \
+	t3028-splice.t
+
+dist_check_SCRIPTS += $(TWIN_TESTS)
+TESTS += $(TWIN_TESTS)
+EXTRA_DIST += twin/run

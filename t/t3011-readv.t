@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: readv.
+exec "${srcdir:-$(dirname "$0")}/twin/run" readv sys_readv

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: recv.
+exec "${srcdir:-$(dirname "$0")}/twin/run" recv

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: recvmsg.
+exec "${srcdir:-$(dirname "$0")}/twin/run" recvmsg sys_recvmsg

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: recvmmsg.
+exec "${srcdir:-$(dirname "$0")}/twin/run" recvmmsg sys_recvmmsg

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: writev.
+exec "${srcdir:-$(dirname "$0")}/twin/run" writev sys_writev

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: sendmmsg.
+exec "${srcdir:-$(dirname "$0")}/twin/run" sendmmsg sys_sendmmsg

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: splice from a pipe and into one.
+exec "${srcdir:-$(dirname "$0")}/twin/run" splice sys_splice

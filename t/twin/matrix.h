@@ -1,0 +1,28 @@
+/* Rows of the two matrices, which other files (fortified, large-file) add. */
+#ifndef MATRIX_H
+#define MATRIX_H
+
+#include <sys/types.h>
+
+#define MX_FLAGS 1u /* takes MSG_ flags */
+#define MX_IOV 2u   /* scattered */
+#define MX_MM 4u    /* counts messages */
+#define MX_PIPE 8u  /* by way of a pipe or a file */
+#define MX_ALIAS 16u /* another name: only the core of the columns */
+
+struct tw_rxcall {
+	const char *name;
+	ssize_t (*f)(int fd, void *buf, size_t n, int flags);
+	unsigned what;
+};
+
+struct tw_txcall {
+	const char *name;
+	ssize_t (*f)(int fd, const void *buf, size_t n, int flags);
+	unsigned what;
+};
+
+void tw_rx_row(const struct tw_rxcall *x);
+void tw_tx_row(const struct tw_txcall *x);
+
+#endif
