@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The real programs, and the loads that ask them."""
+
+import json
+import os
+import shutil
+import socket
+
+from lab import HERE, Failed, free_port, lo_bytes, top_builddir
+
+SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def need(name, package):
+    path = shutil.which(name, path=SBIN)
+    if not path:
+        raise Failed(f"{name} is missing: apt-get install {package}")
+    return path
+
+
+def find_envoy():
+    """The release binary, or Failed with the reason. It was fetched before
+    the network became a private one."""
+    path = os.environ.get("KMAP_ENVOY")
+    if not path:
+        raise Failed(os.environ.get("KMAP_NO_ENVOY") or
+                     "no Envoy: name it in KMAP_ENVOY")
+    return path
+
+
+# Servers --------------------------------------------------------------------
+
+def redis(lab, kmap):
+    port = free_port()
+    server = lab.start("redis", [
+        need("redis-server", "redis-server"), "--port", str(port),
+        "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+        "--loglevel", "warning", "--dir", lab.dir], port, kmap)
+    with socket.create_connection(("127.0.0.1", port), 5) as s:
+        s.sendall(b"SET key:__rand_int__ xyz\r\n")
+        if s.recv(64) != b"+OK\r\n":
+            raise Failed("redis did not take a key")
+    return server
+
+
+NGINX = """\
+daemon off;
+{user}
+worker_processes 1;
+pid {dir}/nginx.{port}.pid;
+error_log {dir}/nginx.{port}.error.log crit;
+events {{ worker_connections 4096; }}
+http {{
+	access_log off;
+	sendfile on;
+	tcp_nopush on;
+	tcp_nodelay on;
+	keepalive_requests 1000000000;
+	client_body_temp_path {dir}/nginx.{port}.body;
+	proxy_temp_path {dir}/nginx.{port}.proxy;
+	fastcgi_temp_path {dir}/nginx.{port}.fastcgi;
+	uwsgi_temp_path {dir}/nginx.{port}.uwsgi;
+	scgi_temp_path {dir}/nginx.{port}.scgi;
+{upstream}
+	server {{
+		listen 0.0.0.0:{port} backlog=4096;
+		root {dir}/www;
+{location}
+	}}
+}}
+"""
+UPSTREAM = """\
+	upstream service {{
+		server 127.0.0.1:{service};
+		keepalive 64;
+		keepalive_requests 1000000000;
+	}}
+"""
+LOCATION = """\
+		location / {
+			proxy_pass http://service;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_max_temp_file_size 0;
+		}
+"""
+
+
+def make_www(lab, sizes):
+    os.makedirs(lab.path("www"), exist_ok=True)
+    for n in sizes:
+        with open(lab.path(f"www/{n}"), "wb") as f:
+            f.write((b"0123456789abcdef" * (n // 16 + 1))[:n])
+    for d in (lab.dir, lab.path("www")):
+        os.chmod(d, 0o755)
+
+
+def nginx(lab, kmap, service=None, extra=None):
+    """A file server, or the proxy of the service on that port."""
+    port = free_port()
+    conf = lab.write(f"nginx.{port}.conf", NGINX.format(
+        dir=lab.dir, port=port,
+        # In a user namespace there is no other user to change to.
+        user="user root;" if os.geteuid() == 0 else "",
+        upstream=UPSTREAM.format(service=service) if service else "",
+        location=LOCATION if service else ""))
+    make_www(lab, (700,))
+    return lab.start("nginx-proxy" if service else "nginx",
+                     [need("nginx", "nginx-light"), "-e", "stderr",
+                      "-p", lab.dir, "-c", conf], port, kmap, extra)
+
+
+LISTENER = """\
+  - name: {name}
+    address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: {filter}
+        typed_config:
+"""
+TCP_FILTER = """\
+          "@type": type.googleapis.com/envoy.extensions.filters.network.\
+tcp_proxy.v3.TcpProxy
+          stat_prefix: tcp
+          cluster: service
+"""
+HTTP_FILTER = """\
+          "@type": type.googleapis.com/envoy.extensions.filters.network.\
+http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: http
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: "/"}
+                route: {cluster: service, timeout: 0s}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.\
+router.v3.Router
+"""
+CLUSTER = """\
+  clusters:
+  - name: service
+    type: STATIC
+    connect_timeout: 5s
+    circuit_breakers:
+      thresholds: [{{max_connections: 8192, max_pending_requests: 8192,
+                    max_requests: 8192}}]
+    load_assignment:
+      cluster_name: service
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address:
+              socket_address: {{address: 127.0.0.1, port_value: {service}}}
+"""
+
+
+def envoy(lab, kmap, binary, service, extra=None):
+    """A sidecar: .http_port is the router's, .tcp_port the TCP proxy's."""
+    http, tcp, admin = free_port(), free_port(), free_port()
+    name = "envoy.network_filter"
+    text = ("admin:\n  address: {socket_address: {address: 127.0.0.1, "
+            f"port_value: {admin}}}}}\n"
+            "static_resources:\n  listeners:\n" +
+            LISTENER.format(name="http", port=http, filter=name) +
+            HTTP_FILTER +
+            LISTENER.format(name="tcp", port=tcp, filter=name) + TCP_FILTER +
+            CLUSTER.format(service=service))
+    conf = lab.write(f"envoy.{http}.yaml", text)
+    server = lab.start("envoy", [
+        binary, "-c", conf, "--concurrency", "1", "-l", "error",
+        "--disable-hot-restart"], http, kmap, extra)
+    server.http_port, server.tcp_port = http, tcp
+    return server
+
+
+def tiny(lab, kmap, extra=None):
+    program = os.path.join(top_builddir(), "t", "tiny")
+    if not os.path.exists(program):
+        raise Failed("t/tiny is not built: run `make demo`, or `make check`")
+    port = free_port()
+    return lab.start("tiny", [os.path.abspath(program), "-t", str(port)],
+                     port, kmap, extra)
+
+
+# Loads ----------------------------------------------------------------------
+
+class Sample:
+    """One run: a rate, quantiles, and what it cost for each operation."""
+
+    def __init__(self, n, secs, p50=None, p99=None, cpu=None, lo=None,
+                 nbytes=0):
+        self.n, self.secs, self.p50, self.p99 = n, secs, p50, p99
+        self.rate, self.nbytes = n / secs, nbytes
+        self.cpu = [c / n for c in cpu or []]
+        self.lo = None if lo is None else lo / n
+
+    @property
+    def cpu_sum(self):
+        return sum(self.cpu)
+
+
+def watched(servers, load):
+    """load() -> (n, secs, p50, p99, bytes), and what the servers spent."""
+    lo = lo_bytes()
+    cpu = [s.cpu_ns() for s in servers]
+    n, secs, p50, p99, nbytes = load()
+    cpu = [s.cpu_ns() - c for s, c in zip(servers, cpu)]
+    return Sample(n, secs, p50, p99, cpu, lo_bytes() - lo, nbytes)
+
+
+def redis_benchmark(lab, kmap, port, n, connections, pipeline):
+    out = lab.run([need("redis-benchmark", "redis-tools"), "-p", str(port),
+                   "-t", "get", "-n", str(n), "-c", str(connections),
+                   "-P", str(pipeline), "--csv"], kmap, 60)
+    head, row = [[x.strip('"') for x in line.split(",")]
+                 for line in out.strip().splitlines()[-2:]]
+    r = dict(zip(head, row))
+    return (n, n / float(r["rps"]), float(r["p50_latency_ms"]) * 1e6,
+            float(r["p99_latency_ms"]) * 1e6, 0)
+
+
+def wrk(lab, kmap, url, connections, secs, headers=(), tick=None, extra=None):
+    """wrk knows whole seconds only."""
+    secs = max(1, round(secs))
+    argv = [need("wrk", "wrk"), "-t1", f"-c{connections}", f"-d{secs}s",
+            "-s", os.path.join(HERE, "wrk.lua")]
+    for h in headers:
+        argv += ["-H", h]
+    out = lab.run(argv + [url], kmap, secs + 20, extra, tick)
+    r = json.loads(out.strip().splitlines()[-1])
+    if r["status"] or r["errors"] or not r["n"]:
+        raise Failed(f"wrk: {r['n']} responses, {r['status']} of them bad, "
+                     f"{r['errors']} errors")
+    return r["n"], r["secs"], r["p50"], r["p99"], r["bytes"]
