@@ -5,6 +5,8 @@
 #ifndef KMAP_EMU_FAMILY_H
 #define KMAP_EMU_FAMILY_H
 
+#include <stdint.h>
+
 #include "types.h"
 
 int kmap_socket(int domain, int type, int protocol);
@@ -63,6 +65,16 @@ void kmap_pass_in(const struct msghdr *msg);
 
 /* Whether the byte at p can be read, without a signal if it cannot. */
 bool kmap_readable(const void *p);
+
+/*
+ * For the data path, where a syscall for each pointer is too much: false for
+ * what cannot be an address of a program at all.
+ */
+static inline bool
+kmap_plausible(const void *p)
+{
+	return (uintptr_t)p - 4096 < (1UL << 47) - 4096;
+}
 
 /*
  * True in a vfork child, which runs in its parent's memory: whoever changes

@@ -4,6 +4,7 @@
 #include "family.h"
 
 #include <limits.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 /*
@@ -44,6 +45,13 @@ __read_chk(int fd, void *buf, size_t n, size_t size)
 	if (n > size)
 		__chk_fail();
 	return do_read(fd, buf, n);
+}
+
+/* libc reads the count inside itself, from whatever the descriptor is. */
+KMAP_EXPORT int
+eventfd_read(int fd, eventfd_t *value)
+{
+	return do_read(fd, value, sizeof(*value)) == sizeof(*value) ? 0 : -1;
 }
 
 KMAP_EXPORT ssize_t
@@ -162,9 +170,12 @@ __recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
 static inline ssize_t
 ring_recvmsg(struct kmap_iocall *c, struct msghdr *msg, int flags, int call)
 {
-	/* More than an int holds is EMSGSIZE in any case: clamped, not cut. */
-	size_t cnt = msg->msg_iovlen;
+	size_t cnt;
 
+	if (!kmap_plausible(msg))
+		return -EFAULT;
+	/* More than an int holds is EMSGSIZE in any case: clamped, not cut. */
+	cnt = msg->msg_iovlen;
 	return kmap_rx(c,
 		&(struct kmap_rxreq){.iov = msg->msg_iov,
 			.iovcnt = cnt > INT_MAX ? INT_MAX : (int)cnt,
@@ -186,8 +197,6 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 			kmap_pass_in(msg);
 		return kmap_rx_leave(&c, r);
 	}
-	if (!kmap_readable(msg))
-		return kmap_errno(-EFAULT);
 	return kmap_errno(ring_recvmsg(&c, msg, flags, KMAP_recvmsg));
 }
 KMAP_SELF(recvmsg);
@@ -213,8 +222,6 @@ time_left(const struct timespec *end, struct timespec *left)
 static ssize_t
 ring_message(struct kmap_iocall *c, struct mmsghdr *m, int flags)
 {
-	if (!kmap_readable(m))
-		return -EFAULT;
 	return ring_recvmsg(c, &m->msg_hdr, flags, KMAP_recvmmsg);
 }
 
@@ -250,7 +257,7 @@ ring_recvmmsg(struct kmap_iocall *first, int fd, struct mmsghdr *vec,
 	ssize_t r;
 
 	if (timeout) {
-		if (!kmap_readable(timeout))
+		if (!kmap_plausible(timeout))
 			return -EFAULT;
 		if (timeout->tv_sec < 0 ||
 			(unsigned long)timeout->tv_nsec >= 1000000000)

@@ -4,11 +4,12 @@
 #include "family.h"
 
 #include <limits.h>
+#include <sys/eventfd.h>
 
 /* Everything that puts bytes into an endpoint: the mirror of recv.c. */
 
-KMAP_EXPORT ssize_t
-write(int fd, const void *buf, size_t n)
+static inline ssize_t
+do_write(int fd, const void *buf, size_t n)
 {
 	KMAP_IOCALL(c);
 
@@ -23,8 +24,21 @@ write(int fd, const void *buf, size_t n)
 		&(struct kmap_txreq){
 			.iov = &iov, .iovcnt = 1, .call = KMAP_write}));
 }
+
+KMAP_EXPORT ssize_t
+write(int fd, const void *buf, size_t n)
+{
+	return do_write(fd, buf, n);
+}
 KMAP_SELF(write);
 KMAP_ALIAS_OF(__write, write);
+
+/* libc writes the count inside itself, to whatever the descriptor is. */
+KMAP_EXPORT int
+eventfd_write(int fd, eventfd_t value)
+{
+	return do_write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
+}
 
 KMAP_EXPORT ssize_t
 writev(int fd, const struct iovec *iov, int iovcnt)
@@ -116,7 +130,7 @@ ring_sendmsg(
 {
 	size_t cnt;
 
-	if (!kmap_readable(msg))
+	if (!kmap_plausible(msg))
 		return -EFAULT;
 	/* More than an int holds is EMSGSIZE in any case: clamped, not cut. */
 	cnt = msg->msg_iovlen;
@@ -170,8 +184,6 @@ next_message(int fd, struct mmsghdr *m, int flags)
 
 		return kmap_ret(kmap_tx_leave(&c, r));
 	}
-	if (!kmap_readable(m))
-		return -EFAULT;
 	return ring_sendmsg(&c, &m->msg_hdr, flags, KMAP_sendmmsg);
 }
 
@@ -192,8 +204,6 @@ ring_sendmmsg(struct kmap_iocall *c, int fd, struct mmsghdr *vec,
 		vlen = IOV_MAX;
 	if (!vlen)
 		return 0;
-	if (!kmap_readable(vec))
-		return -EFAULT;
 	r = ring_sendmsg(c, &vec[0].msg_hdr, flags, KMAP_sendmmsg);
 	while (r >= 0) {
 		vec[done].msg_len = r;
