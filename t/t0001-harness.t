@@ -40,7 +40,7 @@ is "$(CI='' verdict "$sample" need)" "SKIP" "C: what is missing is a skip"
 is "$(CI=true verdict "$sample" need)" "ERROR" "C: and an error on CI"
 is "$(verdict "$sample" bail)" "ERROR" "C: bail out"
 is "$(verdict "$sample" crash)" "PASS ERROR" "C: a crash is an error"
-like "$(cat "$WORK/it.log")" "killed by signal 11" "the log names the signal"
+like "$(cat "$WORK/it.log")" "killed by signal 6" "the log names the signal"
 is "$(verdict "$sample" nonsense)" "ERROR ERROR" "a test that prints nothing"
 is "$(verdict "$WORK/not-there")" "ERROR ERROR" "a test that is not there"
 
