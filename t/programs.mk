@@ -9,12 +9,19 @@ get_LDADD =
 PROGRAM_TESTS = \
 	t5000-shares.t \
 	t5010-tiny.t \
+	t5020-python.t \
 	t5030-nginx.t \
 	t5040-redis.t \
+	t5050-memcached.t \
+	t5060-haproxy.t \
+	t5070-node.t \
+	t5080-java.t \
 	t5090-envoy.t
 
 dist_check_SCRIPTS += $(PROGRAM_TESTS)
 TESTS += $(PROGRAM_TESTS)
 EXTRA_DIST += programs/lib.sh programs/check.lua programs/nginx.sh \
-	programs/envoy.sh programs/fetch-envoy
-CLEANFILES += envoy/envoy-*
+	programs/envoy.sh programs/fetch-envoy programs/app.py \
+	programs/client.py programs/memcache.py programs/server.js \
+	programs/client.js programs/Server.java programs/Client.java
+CLEANFILES += envoy/envoy*
