@@ -9,7 +9,7 @@ TESTS += bench/t0080-bench.t
 EXTRA_DIST += bench/lab.py bench/stacks.py bench/bench.py bench/demo.py bench/labtest.py \
 	bench/common.sh \
 	bench/wrk.lua
-BENCH_DEPS += $(bench_bins)
+BENCH_DEPS += $(bench_bins) tiny
 
 bench_pingpong_SOURCES = bench/pingpong.c $(bench_common)
 bench_pingpong_LDADD =

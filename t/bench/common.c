@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 /* "hello-fd read-fd write-fd directory", set for the peer alone. */
-#define PEER_ENV	"BENCH_PEER"
+#define PEER_ENV "BENCH_PEER"
 
 static int hello = -1;
 
@@ -75,7 +75,7 @@ pin(int cpu)
 static enum kind
 kind_of(const char *name)
 {
-	static const char *const names[] = { "tcp", "unix", "pipe", "fifo" };
+	static const char *const names[] = {"tcp", "unix", "pipe", "fifo"};
 	unsigned int i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -92,23 +92,43 @@ parse_opts(int argc, char **argv, struct opts *o)
 	int opt;
 
 	*o = (struct opts){
-		.size = 64, .secs = 1, .cpu = { -1, -1 }, .window = 1,
-		.address = "127.0.0.1", .how = "",
+		.size = 64,
+		.secs = 1,
+		.cpu = {-1, -1},
+		.window = 1,
+		.address = "127.0.0.1",
+		.how = "",
 	};
 	while ((opt = getopt(argc, argv, "t:es:d:c:i:w:a:m:")) != -1) {
 		switch (opt) {
-		case 't': o->kind = kind_of(optarg); break;
-		case 'e': o->epoll = 1; break;
-		case 's': o->size = strtoul(optarg, NULL, 0); break;
-		case 'd': o->secs = atof(optarg); break;
+		case 't':
+			o->kind = kind_of(optarg);
+			break;
+		case 'e':
+			o->epoll = 1;
+			break;
+		case 's':
+			o->size = strtoul(optarg, NULL, 0);
+			break;
+		case 'd':
+			o->secs = atof(optarg);
+			break;
 		case 'c':
 			if (sscanf(optarg, "%d,%d", o->cpu, o->cpu + 1) != 2)
 				exit(2);
 			break;
-		case 'i': o->idle = atoi(optarg); break;
-		case 'w': o->window = atoi(optarg); break;
-		case 'a': o->address = optarg; break;
-		case 'm': o->how = optarg; break;
+		case 'i':
+			o->idle = atoi(optarg);
+			break;
+		case 'w':
+			o->window = atoi(optarg);
+			break;
+		case 'a':
+			o->address = optarg;
+			break;
+		case 'm':
+			o->how = optarg;
+			break;
 		default:
 			exit(2);
 		}
@@ -121,14 +141,16 @@ parse_opts(int argc, char **argv, struct opts *o)
 void
 put_result(const struct result *r)
 {
-	printf("{\"n\":%llu,\"secs\":%.6f,\"rate\":%.3f,\"cpu_a\":%.1f,"
-	       "\"cpu_b\":%.1f", (unsigned long long)r->n, r->secs,
-	       (double)r->n / r->secs, (double)r->cpu[0] / (double)r->n,
-	       (double)r->cpu[1] / (double)r->n);
+	printf("{\"n\":%llu,\"all\":%llu,\"secs\":%.6f,\"rate\":%.3f,"
+	       "\"cpu_a\":%.1f,\"cpu_b\":%.1f",
+		(unsigned long long)r->n,
+		(unsigned long long)(r->before + r->n), r->secs,
+		(double)r->n / r->secs, (double)r->cpu[0] / (double)r->n,
+		(double)r->cpu[1] / (double)r->n);
 	if (r->hist)
 		printf(",\"p50\":%llu,\"p99\":%llu",
-		       (unsigned long long)hist_quantile(r->hist, 0.5),
-		       (unsigned long long)hist_quantile(r->hist, 0.99));
+			(unsigned long long)hist_quantile(r->hist, 0.5),
+			(unsigned long long)hist_quantile(r->hist, 0.99));
 	printf("}\n");
 }
 
@@ -145,8 +167,8 @@ make_fifos(struct peer *p)
 	char path[128];
 
 	if (snprintf(p->dir, sizeof(p->dir), "%s/kmap-bench.XXXXXX",
-		     tmp ? tmp : "/tmp") >= (int)sizeof(p->dir) ||
-	    !mkdtemp(p->dir))
+		    tmp ? tmp : "/tmp") >= (int)sizeof(p->dir) ||
+		!mkdtemp(p->dir))
 		die("mkdtemp");
 	fifo_path(p->dir, "to", path);
 	if (mkfifo(path, 0600))
@@ -179,7 +201,7 @@ become_peer(char **argv, int fd, const struct chan *theirs, const char *dir)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(value, sizeof(value), "%d %d %d %s", fd, theirs->rfd,
-		 theirs->wfd, *dir ? dir : "-");
+		theirs->wfd, *dir ? dir : "-");
 	setenv(PEER_ENV, value, 1);
 	execv("/proc/self/exe", argv);
 	_exit(127);
@@ -201,10 +223,10 @@ hear(const struct peer *p)
 void
 peer_start(const struct opts *o, char **argv, struct peer *p)
 {
-	struct chan theirs = { -1, -1, -1, -1 };
+	struct chan theirs = {-1, -1, -1, -1};
 	int fds[2];
 
-	*p = (struct peer){ .pipes = { -1, -1, -1, -1 } };
+	*p = (struct peer){.pipes = {-1, -1, -1, -1}};
 	if (o->kind == FIFO)
 		make_fifos(p);
 	if (o->kind == PIPE)
@@ -276,23 +298,23 @@ unix_name(struct sockaddr_un *sun, pid_t server)
 {
 	int n;
 
-	*sun = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*sun = (struct sockaddr_un){.sun_family = AF_UNIX};
 	n = snprintf(sun->sun_path + 1, sizeof(sun->sun_path) - 1,
-		     "kmap-bench-%d", (int)server);
+		"kmap-bench-%d", (int)server);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			   (size_t)n);
+		(size_t)n);
 }
 
 static int
 listen_tcp(const struct opts *o)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_in sin = {.sin_family = AF_INET};
 	socklen_t len = sizeof(sin);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || inet_pton(AF_INET, o->address, &sin.sin_addr) != 1 ||
-	    bind(fd, (struct sockaddr *)&sin, len) || listen(fd, 4096) ||
-	    getsockname(fd, (struct sockaddr *)&sin, &len))
+		bind(fd, (struct sockaddr *)&sin, len) || listen(fd, 4096) ||
+		getsockname(fd, (struct sockaddr *)&sin, &len))
 		die("listen");
 	peer_say(ntohs(sin.sin_port));
 	return fd;
@@ -306,7 +328,7 @@ listen_unix(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sun, len) ||
-	    listen(fd, 4096))
+		listen(fd, 4096))
 		die("listen");
 	peer_say(0);
 	return fd;
@@ -317,9 +339,9 @@ peer_listen(const struct opts *o, struct chan *c)
 {
 	char dir[64], path[128];
 
-	*c = (struct chan){ -1, -1, -1, -1 };
-	if (sscanf(getenv(PEER_ENV), "%d %d %d %63s", &hello, &c->rfd,
-		   &c->wfd, dir) != 4)
+	*c = (struct chan){-1, -1, -1, -1};
+	if (sscanf(getenv(PEER_ENV), "%d %d %d %63s", &hello, &c->rfd, &c->wfd,
+		    dir) != 4)
 		exit(2);
 	unsetenv(PEER_ENV);
 	fcntl(hello, F_SETFD, FD_CLOEXEC);
@@ -345,7 +367,7 @@ peer_listen(const struct opts *o, struct chan *c)
 void
 peer_accept(const struct opts *o, int listener, struct chan *c)
 {
-	*c = (struct chan){ -1, -1, -1, -1 };
+	*c = (struct chan){-1, -1, -1, -1};
 	c->rfd = c->wfd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (c->rfd < 0)
 		die("accept");
@@ -363,7 +385,7 @@ connect_tcp(const struct opts *o, const struct peer *p)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || inet_pton(AF_INET, o->address, &sin.sin_addr) != 1 ||
-	    connect(fd, (struct sockaddr *)&sin, sizeof(sin)))
+		connect(fd, (struct sockaddr *)&sin, sizeof(sin)))
 		die("connect");
 	no_delay(o, fd);
 	return fd;
@@ -405,7 +427,7 @@ peer_connect(const struct opts *o, const struct peer *p, struct chan *c)
 static int
 set_of(int fd, uint32_t events)
 {
-	struct epoll_event ev = { .events = events };
+	struct epoll_event ev = {.events = events};
 	int set = epoll_create1(EPOLL_CLOEXEC);
 
 	if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &ev))

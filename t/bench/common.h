@@ -13,42 +13,47 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum kind { TCP, UNIX, PIPE, FIFO };
+enum kind {
+	TCP,
+	UNIX,
+	PIPE,
+	FIFO
+};
 
 struct opts {
 	enum kind kind;
-	int epoll;		/* wait in epoll_wait, not in read and write */
+	int epoll; /* wait in epoll_wait, not in read and write */
 	size_t size;
 	double secs;
-	int cpu[2];		/* of this process and of the peer, or -1 */
-	int idle;		/* further connections that lie idle */
-	int window;		/* connections in flight */
+	int cpu[2]; /* of this process and of the peer, or -1 */
+	int idle; /* further connections that lie idle */
+	int window; /* connections in flight */
 	const char *address;
-	const char *how;	/* of the program's own choice */
-	int nagle;		/* leave TCP_NODELAY alone */
+	const char *how; /* of the program's own choice */
+	int nagle; /* leave TCP_NODELAY alone */
 };
 
 /* Two fds, which are one on a socket. */
 struct chan {
 	int rfd;
 	int wfd;
-	int rset;		/* epoll sets, -1: blocking calls */
+	int rset; /* epoll sets, -1: blocking calls */
 	int wset;
 };
 
 struct peer {
 	pid_t pid;
-	int hello;		/* readable once the peer can be connected */
+	int hello; /* readable once the peer can be connected */
 	int port;
-	struct chan pipes;	/* our ends */
-	char dir[64];		/* of the FIFOs */
+	struct chan pipes; /* our ends */
+	char dir[64]; /* of the FIFOs */
 };
 
 /* 64 linear steps in each power of two: no value is off by more than 1 %. */
-#define HIST_BITS	6
-#define HIST_STEPS	(1u << HIST_BITS)
-#define HIST_MAX_BITS	42
-#define HIST_SIZE	((HIST_MAX_BITS - HIST_BITS + 1) * HIST_STEPS)
+#define HIST_BITS 6
+#define HIST_STEPS (1u << HIST_BITS)
+#define HIST_MAX_BITS 42
+#define HIST_SIZE ((HIST_MAX_BITS - HIST_BITS + 1) * HIST_STEPS)
 
 struct hist {
 	uint64_t count;
@@ -57,9 +62,10 @@ struct hist {
 
 struct result {
 	uint64_t n;
+	uint64_t before; /* the warm-up's */
 	double secs;
-	uint64_t cpu[2];	/* ns, of this process and of the peer */
-	const struct hist *hist;	/* or NULL */
+	uint64_t cpu[2]; /* ns, of this process and of the peer */
+	const struct hist *hist; /* or NULL */
 };
 
 void hist_add(struct hist *h, uint64_t value);

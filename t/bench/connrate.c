@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS	64
+#define EVENTS 64
 
 static void
 serve_blocking(const struct opts *o, int listener)
@@ -30,7 +30,7 @@ serve_blocking(const struct opts *o, int listener)
 	for (;;) {
 		peer_accept(o, listener, &c);
 		while (!chan_read_full(&c, buf, o->size) &&
-		       !chan_write_full(&c, buf, o->size))
+			!chan_write_full(&c, buf, o->size))
 			;
 		chan_close(&c);
 	}
@@ -39,7 +39,7 @@ serve_blocking(const struct opts *o, int listener)
 static void
 serve_epoll(const struct opts *o, int listener)
 {
-	struct epoll_event ev[EVENTS], one = { .events = EPOLLIN };
+	struct epoll_event ev[EVENTS], one = {.events = EPOLLIN};
 	int set = epoll_create1(EPOLL_CLOEXEC), i, n, fd;
 	char *buf = malloc(o->size);
 
@@ -54,7 +54,7 @@ serve_epoll(const struct opts *o, int listener)
 				one.data.fd = fd;
 				epoll_ctl(set, EPOLL_CTL_ADD, fd, &one);
 			} else if (read(fd, buf, o->size) <= 0 ||
-				   write(fd, buf, o->size) < 0) {
+				write(fd, buf, o->size) < 0) {
 				close(fd);
 			}
 		}
@@ -103,10 +103,10 @@ static void
 measure(const struct opts *o, const struct peer *p)
 {
 	static struct hist warm, hist;
-	struct result r = { .hist = &hist };
+	struct result r = {.hist = &hist};
 	uint64_t start;
 
-	run(o, p, 0.02, &warm);
+	r.before = run(o, p, 0.02, &warm);
 	r.cpu[0] = cpu_ns(getpid());
 	r.cpu[1] = cpu_ns(p->pid);
 	start = now_ns();

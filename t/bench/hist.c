@@ -18,7 +18,7 @@ index_of(uint64_t v)
 		return (unsigned int)v;
 	top = 63 - (unsigned int)__builtin_clzll(v);
 	return (top - HIST_BITS + 1) * HIST_STEPS +
-	       (unsigned int)((v >> (top - HIST_BITS)) & (HIST_STEPS - 1));
+		(unsigned int)((v >> (top - HIST_BITS)) & (HIST_STEPS - 1));
 }
 
 /* The middle of a bucket: what is returned is at most half a step off. */
@@ -31,7 +31,7 @@ value_of(unsigned int i)
 		return i;
 	shift = i / HIST_STEPS - 1;
 	return ((uint64_t)(HIST_STEPS + i % HIST_STEPS) << shift) +
-	       ((1ull << shift) >> 1);
+		((1ull << shift) >> 1);
 }
 
 void

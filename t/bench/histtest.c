@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N	20000
+#define N 20000
 
 static uint64_t state = 88172645463325252ull;
 static int done, failed;
@@ -53,17 +53,21 @@ static uint64_t
 sample(int how)
 {
 	switch (how) {
-	case 0: return draw() % 64;
-	case 1: return 1000 + draw() % 100000;
-	case 2: return 1ull << draw() % 40;
-	default: return draw() >> (24 + draw() % 36);
+	case 0:
+		return draw() % 64;
+	case 1:
+		return 1000 + draw() % 100000;
+	case 2:
+		return 1ull << draw() % 40;
+	default:
+		return draw() >> (24 + draw() % 36);
 	}
 }
 
 static void
 one(int how, const char *name)
 {
-	static const double q[] = { 0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 1 };
+	static const double q[] = {0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 1};
 	static uint64_t v[N];
 	static struct hist h;
 	unsigned int i, bad = 0;
@@ -81,7 +85,7 @@ one(int how, const char *name)
 		if (near(got, want))
 			continue;
 		printf("# quantile %g: %llu, should be %llu\n", q[i],
-		       (unsigned long long)got, (unsigned long long)want);
+			(unsigned long long)got, (unsigned long long)want);
 		bad++;
 	}
 	ok(!bad, name);
@@ -95,10 +99,10 @@ corners(void)
 	ok(hist_quantile(&h, 0.5) == 0, "an empty histogram says 0");
 	hist_add(&h, 7);
 	ok(hist_quantile(&h, 0.01) == 7 && hist_quantile(&h, 1) == 7,
-	   "one value is every quantile");
+		"one value is every quantile");
 	hist_add(&h, UINT64_MAX);
 	ok(hist_quantile(&h, 1) >> (HIST_MAX_BITS - 1) == 1 && h.count == 2,
-	   "what is too large counts as the largest");
+		"what is too large counts as the largest");
 }
 
 int

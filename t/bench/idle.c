@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 /* Round trips on all connections together, and at least on each. */
-#define ROUNDS		3000
-#define ROUNDS_EACH	32
+#define ROUNDS 3000
+#define ROUNDS_EACH 32
 
-#define SETTLE_US	400000
+#define SETTLE_US 400000
 
 static void
 leave(int sig)
@@ -37,7 +37,7 @@ static void
 wait_forever(const struct opts *o, struct chan *c, int n)
 {
 	struct pollfd *pfd = calloc((size_t)n, sizeof(*pfd));
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = {.events = EPOLLIN};
 	int set = epoll_create1(EPOLL_CLOEXEC), i;
 	char byte;
 
@@ -68,7 +68,7 @@ server(const struct opts *o, int rounds)
 		peer_accept(o, listener, c + i);
 		for (j = 0; j < rounds; j++) {
 			if (chan_read_full(c + i, buf, o->size) ||
-			    chan_write_full(c + i, buf, o->size))
+				chan_write_full(c + i, buf, o->size))
 				die("exchange");
 		}
 	}
@@ -88,7 +88,7 @@ client(const struct opts *o, const struct peer *p, int rounds, int ready)
 		peer_connect(o, p, c + i);
 		for (j = 0; j < rounds; j++) {
 			if (chan_write_full(c + i, buf, o->size) ||
-			    chan_read_full(c + i, buf, o->size))
+				chan_read_full(c + i, buf, o->size))
 				die("exchange");
 		}
 	}
@@ -111,8 +111,11 @@ ticks_of(pid_t pid)
 		return 0;
 	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
 	fclose(f);
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u"
-			 " %lu %lu", &user, &sys) != 2)
+	if (!p ||
+		sscanf(p + 1,
+			" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u"
+			" %lu %lu",
+			&user, &sys) != 2)
 		return 0;
 	return (long)(user + sys);
 }
@@ -132,7 +135,7 @@ measure(const struct opts *o, pid_t client_pid, pid_t server_pid)
 	b = cpu_ns(server_pid) - b;
 	ticks = ticks_of(client_pid) + ticks_of(server_pid) - ticks;
 	printf("{\"secs\":%.3f,\"cpu_a\":%llu,\"cpu_b\":%llu,\"ticks\":%ld}\n",
-	       o->secs, (unsigned long long)a, (unsigned long long)b, ticks);
+		o->secs, (unsigned long long)a, (unsigned long long)b, ticks);
 }
 
 int

@@ -92,7 +92,8 @@ def find_lib():
     if not os.path.exists(lib):
         raise Failed("libkmapemu.so is not built: run `make` first "
                      "(or name it in KMAP_LIB)")
-    return os.path.abspath(lib)
+    # With a sanitizer its runtime has to come first.
+    return os.environ.get("KMAP_PRELOAD") or os.path.abspath(lib)
 
 
 def child_environment(preload, extra=None):

@@ -20,10 +20,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define EVENTS	64
+#define EVENTS 64
 
 /* Enough that an upgrade that wants to be earned has been earned. */
-#define IDLE_ROUNDS	32
+#define IDLE_ROUNDS 32
 
 struct conn {
 	struct chan chan;
@@ -49,7 +49,7 @@ serve_blocking(const struct opts *o, struct chan *c, int listener)
 static void
 add_conn(const struct opts *o, int set, struct conn *conn)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = conn };
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = conn};
 
 	conn->have = 0;
 	conn->buf = malloc(o->size);
@@ -64,8 +64,8 @@ add_conn(const struct opts *o, int set, struct conn *conn)
 static int
 serve_event(const struct opts *o, struct conn *conn)
 {
-	ssize_t n = read(conn->chan.rfd, conn->buf + conn->have,
-			 o->size - conn->have);
+	ssize_t n = read(
+		conn->chan.rfd, conn->buf + conn->have, o->size - conn->have);
 
 	if (n < 0 && errno == EAGAIN)
 		return 1;
@@ -81,7 +81,7 @@ serve_event(const struct opts *o, struct conn *conn)
 static void
 serve_epoll(const struct opts *o, struct chan *c, int listener)
 {
-	struct epoll_event ev[EVENTS] = { { .events = EPOLLIN } };
+	struct epoll_event ev[EVENTS] = {{.events = EPOLLIN}};
 	int set = epoll_create1(EPOLL_CLOEXEC), open = 0, i, n;
 	struct conn *conn;
 
@@ -115,8 +115,7 @@ serve_epoll(const struct opts *o, struct chan *c, int listener)
 static void
 exchange(const struct opts *o, struct chan *c, char *buf)
 {
-	if (chan_write_full(c, buf, o->size) ||
-	    chan_read_full(c, buf, o->size))
+	if (chan_write_full(c, buf, o->size) || chan_read_full(c, buf, o->size))
 		die("exchange");
 }
 
@@ -136,7 +135,7 @@ open_idle(const struct opts *o, const struct peer *p, char *buf)
 
 static uint64_t
 run(const struct opts *o, struct chan *c, char *buf, double secs,
-    struct hist *h)
+	struct hist *h)
 {
 	uint64_t start = now_ns(), last = start, now, n = 0;
 	uint64_t end = start + (uint64_t)(secs * 1e9);
@@ -155,10 +154,12 @@ static void
 measure(const struct opts *o, const struct peer *p, struct chan *c, char *buf)
 {
 	static struct hist warm, hist;
-	struct result r = { .hist = &hist };
+	struct result r = {.hist = &hist};
 	uint64_t start;
 
-	run(o, c, buf, o->secs / 4 > 0.02 ? o->secs / 4 : 0.02, &warm);
+	r.before =
+		run(o, c, buf, o->secs / 4 > 0.02 ? o->secs / 4 : 0.02, &warm) +
+		(uint64_t)o->idle * IDLE_ROUNDS;
 	r.cpu[0] = cpu_ns(getpid());
 	r.cpu[1] = cpu_ns(p->pid);
 	start = now_ns();

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_SIZE	(1 << 20)
-#define BATCH		512
+#define FILE_SIZE (1 << 20)
+#define BATCH 512
 
 static void
 open_pair(const char *how, int fds[2])
@@ -51,7 +51,7 @@ pairs(const struct opts *o, const int fds[2], char *buf)
 	}
 	for (i = 0; i < BATCH; i++) {
 		if (write(fds[1], buf, o->size) != want ||
-		    read(fds[0], buf, o->size) != want)
+			read(fds[0], buf, o->size) != want)
 			die("pair");
 	}
 }
@@ -59,7 +59,7 @@ pairs(const struct opts *o, const int fds[2], char *buf)
 int
 main(int argc, char **argv)
 {
-	struct result r = { 0 };
+	struct result r = {0};
 	uint64_t start, end;
 	struct opts o;
 	int fds[2];

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define READ_MIN	65536
+#define READ_MIN 65536
 
 static void
 send_all_the_time(const struct opts *o, struct chan *c, int listener)
@@ -49,11 +49,13 @@ static void
 measure(const struct opts *o, const struct peer *p, struct chan *c)
 {
 	size_t len = o->size > READ_MIN ? o->size : READ_MIN;
-	struct result r = { 0 };
+	struct result r = {0};
 	char *buf = malloc(len);
 	uint64_t start;
 
-	receive(c, buf, len, o->secs / 3 > 0.03 ? o->secs / 3 : 0.03);
+	r.before =
+		receive(c, buf, len, o->secs / 3 > 0.03 ? o->secs / 3 : 0.03) /
+		o->size;
 	r.cpu[0] = cpu_ns(getpid());
 	r.cpu[1] = cpu_ns(p->pid);
 	start = now_ns();
