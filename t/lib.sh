@@ -19,7 +19,8 @@ top_srcdir=${top_srcdir:-$(dirname "$srcdir")}
 top_builddir=${top_builddir:-$(dirname "$builddir")}
 : "${KMAP_LIB:=$top_builddir/emu/.libs/libkmapemu.so}"
 : "${KMAP_TRACE:=$top_builddir/trace/kmap-trace}"
-: "${KMAP_SANITIZE:=}"
+[ -n "${KMAP_SANITIZE+set}" ] || KMAP_SANITIZE=$(sed -n \
+	's/^KMAP_SANITIZE = *//p' "$builddir/Makefile" 2>/dev/null)
 : "${CC:=gcc}"
 export srcdir builddir top_srcdir top_builddir KMAP_LIB KMAP_TRACE
 export KMAP_SANITIZE CC
