@@ -1,0 +1,10 @@
+#ifndef KMAP_T_SPY_H
+#define KMAP_T_SPY_H
+
+#include "real.h"
+
+struct spy {
+	unsigned int calls[KMAP_CALLS];
+};
+
+#endif

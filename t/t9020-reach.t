@@ -1,0 +1,40 @@
+#!/bin/bash
+# Every exported name, and every syscall number behind syscall(2), reaches the
+# one function of libc that calls.def names for it, and gives the result and
+# errno that it gives without the library.
+. "${srcdir:-$(dirname "$0")}/lib.sh"
+case " $KMAP_SANITIZE " in
+*" address "*)
+	skip_all "ASan's interceptors stand in front of ours"
+	;;
+esac
+plan 5
+
+reach=$builddir/lint/reach
+spy=$builddir/lint/.libs/spy.so
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+[ -x "$reach" ] && [ -f "$spy" ] || bail_out "reach or spy.so is not built"
+
+"$reach" names | grep -v '^SYS_\| ' | sort > "$tmp/names"
+nm -D --defined-only "$KMAP_LIB" | awk '{ print $3 }' | sort > "$tmp/exported"
+ok "the test calls every exported name" diff "$tmp/exported" "$tmp/names"
+
+env LD_PRELOAD="$KMAP_LIB" "$reach" where "$KMAP_LIB" > "$tmp/where"
+ok "the loader binds every name to the library" diff /dev/null "$tmp/where"
+
+env -u LD_PRELOAD "$reach" run < /dev/null > "$tmp/plain" 2> "$tmp/err"
+env LD_PRELOAD="$KMAP_LIB" "$reach" run < /dev/null > "$tmp/ours" \
+	2>> "$tmp/err"
+ok "the program called them all" \
+	test "$(wc -l < "$tmp/plain")" = "$("$reach" names | wc -l)"
+ok "result and errno are those without the library" \
+	diff "$tmp/plain" "$tmp/ours"
+
+env LD_PRELOAD="$KMAP_LIB:$spy" "$reach" count < /dev/null > "$tmp/counts" \
+	2> "$tmp/err" || diag "$(cat "$tmp/err")"
+[ "$(wc -l < "$tmp/counts")" -gt 200 ] || echo "few counts" >> "$tmp/counts"
+grep -v ' 1$' "$tmp/counts" > "$tmp/wrong"
+ok "each reaches its function of libc exactly once" \
+	diff /dev/null "$tmp/wrong"
+finish
