@@ -114,7 +114,7 @@ int
 kid_hear(struct kid *kid, int ms)
 {
 	int64_t end = now_ms() + ms;
-	struct pollfd p = { .fd = kid->fd, .events = POLLIN };
+	struct pollfd p = {.fd = kid->fd, .events = POLLIN};
 	char word;
 
 	for (;;) {
@@ -205,7 +205,7 @@ put(const char *path, const char *text)
 int
 net_private(void)
 {
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP};
 	int fd, err = 0;
 
 	if (geteuid() == 0 && unshare(CLONE_NEWNET) == 0) {

@@ -24,41 +24,31 @@ kid_start(struct kid *kid, int (*fn)(struct kid *kid, void *arg), void *arg);
  * by NULL, or NULL. The child's end of the pair is its descriptor
  * KID_FD. Returns 0 or -errno, also if the program cannot be executed. */
 #define KID_FD 198
-int
-kid_exec(struct kid *kid, char *const argv[], char *const env[]);
+int kid_exec(struct kid *kid, char *const argv[], char *const env[]);
 
 /* The kid of a program that was started by kid_exec. */
-void
-kid_inherit(struct kid *kid);
+void kid_inherit(struct kid *kid);
 
 /* Say a word; hear one within ms. kid_hear returns the word, -ETIMEDOUT,
  * or -EPIPE if the other one is gone; kid_meet says it and hears it back. */
-int
-kid_say(struct kid *kid, char word);
-int
-kid_hear(struct kid *kid, int ms);
-int
-kid_meet(struct kid *kid, char word, int ms);
+int kid_say(struct kid *kid, char word);
+int kid_hear(struct kid *kid, int ms);
+int kid_meet(struct kid *kid, char word, int ms);
 
 /* The status as from waitpid; -ETIMEDOUT after ms, and the child is killed. */
-int
-kid_wait(struct kid *kid, int ms);
+int kid_wait(struct kid *kid, int ms);
 
 /* SIGKILL, and wait. Returns the status. */
-int
-kid_kill(struct kid *kid);
+int kid_kill(struct kid *kid);
 
 /* A network namespace of our own, with lo up: 0, or -errno where that is not
  * allowed. Without root it makes a user namespace in which we are root. */
-int
-net_private(void);
+int net_private(void);
 
 /* Bytes that lo has received in this network namespace; -1 if unknown. */
-int64_t
-lo_bytes(void);
+int64_t lo_bytes(void);
 
 /* Milliseconds of a clock that only goes forward. */
-int64_t
-now_ms(void);
+int64_t now_ms(void);
 
 #endif

@@ -53,7 +53,7 @@ now(void)
 static void
 nap_ms(long ms)
 {
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+	struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
 
 	nanosleep(&ts, NULL);
 }
@@ -311,7 +311,7 @@ main(int argc, char **argv)
 	}
 
 	for (bool ended = false; !ended;) {
-		struct timespec tick = { 1, 0 };
+		struct timespec tick = {1, 0};
 		int sig = sigtimedwait(&mask, NULL, &tick), one;
 		pid_t gone;
 

@@ -37,9 +37,9 @@ sleep_for_ever(struct kid *kid, void *arg)
 static void
 test_kids(void)
 {
-	char *argv[] = { "sh", "-c", "exit $KID_STATUS", NULL };
-	char *none[] = { "/nowhere/program", NULL };
-	char *env[] = { "KID_STATUS=5", NULL };
+	char *argv[] = {"sh", "-c", "exit $KID_STATUS", NULL};
+	char *none[] = {"/nowhere/program", NULL};
+	char *env[] = {"KID_STATUS=5", NULL};
 	int status, want = 3;
 	struct kid kid;
 	int64_t begin;
@@ -66,7 +66,7 @@ test_kids(void)
 	is_int(kid_start(&kid, answer, &want), 0, "start one");
 	kid_say(&kid, 'a');
 	kid_hear(&kid, 5000);
-	poll(&(struct pollfd){ .fd = kid.fd, .events = POLLIN }, 1, 5000);
+	poll(&(struct pollfd){.fd = kid.fd, .events = POLLIN}, 1, 5000);
 	kill(kid.pid, SIGKILL);
 	is_int(kid_hear(&kid, 5000), 'm', "what it said before its death");
 	is_int(kid_hear(&kid, 5000), -EPIPE, "its death is heard");
@@ -82,7 +82,7 @@ test_kids(void)
 static void
 test_net(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct sockaddr_in a = {.sin_family = AF_INET};
 	socklen_t len = sizeof(a);
 	static char block[100000];
 	int64_t before;

@@ -18,8 +18,7 @@ print_version(FILE *out, struct argp_state *state)
 	fprintf(out, "kmap-trace (Kmap) %s\n", kmap_version);
 }
 
-void (*argp_program_version_hook)(FILE *, struct argp_state *) =
-	print_version;
+void (*argp_program_version_hook)(FILE *, struct argp_state *) = print_version;
 
 static error_t
 parse_opt(int key, char *arg, struct argp_state *state)
