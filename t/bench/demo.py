@@ -21,6 +21,10 @@ SIZES = ((700, "700 B", 32), (100 << 10, "100 KB", 16), (10 << 20, "10 MB", 4))
 PATHS = (("http", "HTTP router", 2), ("tcp", "TCP proxy", 1))
 
 
+WHY = ("Ask the library why:\n"
+       "  make demo DEMO_ENV='KMAP_LOG=debug:/tmp/kmap.log'")
+
+
 class Screen:
     """A line that moves on a terminal; elsewhere a line for each step."""
 
@@ -85,7 +89,14 @@ class Stack:
             raise Failed(f"{self.arm}: {len(body)} bytes of {size} came")
         return hashlib.sha256(body).digest()
 
-    def measure(self, screen, path, size, connections, secs, what):
+    def measure(self, screen, *case):
+        try:
+            self.ask(screen, *case)
+        except Failed as e:
+            raise Failed(f"{self.arm}: {e}" +
+                         (f". {WHY}" if self.kmap else "")) from None
+
+    def ask(self, screen, path, size, connections, secs, what):
         begin = last = time.monotonic()
         lo = L.lo_bytes()
         cpu = self.proxy.cpu_ns()
@@ -216,7 +227,7 @@ def show_proof(screen, both, own_net):
     else:
         screen.out(screen.color(
             "1;31", "The bytes were NOT on shared memory.") +
-            " Ask why:\n  make demo DEMO_ENV='KMAP_LOG=info:/tmp/kmap.log'")
+            " " + WHY)
     return good
 
 
@@ -248,7 +259,7 @@ def run(screen, lab, own_net):
         for size, size_name, connections in SIZES:
             if both["TCP"].digest(path, size) != \
                     both["Kmap"].digest(path, size):
-                raise Failed(f"the {size_name} body differs on Kmap")
+                raise Failed(f"the {size_name} body differs on Kmap. " + WHY)
             what = f"{path_name}, {size_name}"
             for _ in range(ROUNDS):
                 for arm in ARMS:
