@@ -2,14 +2,15 @@
 /*
  * get - a blocking HTTP client that knows what tiny must answer.
  *
- *	get [-1] [-c connections] [-n requests] [-u post-bytes] address port
+ *	get [-1w] [-c connections] [-n requests] [-u post-bytes] address port
  *	    bytes...
  *
  * Opens the connections at once, and sends on each of them in turn, -n times,
  * a GET for each of the sizes, with a seed of its own, so that a byte of
  * another connection or of an earlier answer is seen. -1 takes a new
  * connection for each request; -u posts so many bytes after each GET and
- * compares the checksum. Says on stdout how many bytes were right, or on
+ * compares the checksum; -w waits up to 10 s for a server that is not there
+ * yet. Says on stdout how many bytes were right, or on
  * stderr where the first wrong one was.
  */
 #include "config.h"
@@ -31,6 +32,7 @@
 static struct sockaddr_in server;
 static unsigned char buf[65536];
 static unsigned long long right;
+static int patience;		/* in steps of 20 ms */
 
 static int
 complain(const char *what, int fd)
@@ -47,14 +49,20 @@ complain(const char *what, int fd)
 static int
 dial(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd;
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&server,
-			      sizeof(server)) < 0) {
-		complain("connect", fd);
-		exit(1);
+	for (;;) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (fd >= 0 && connect(fd, (struct sockaddr *)&server,
+				       sizeof(server)) == 0)
+			return fd;
+		if (errno != ECONNREFUSED || patience-- <= 0)
+			break;
+		close(fd);
+		usleep(20000);
 	}
-	return fd;
+	complain("connect", fd);
+	exit(1);
 }
 
 static int
@@ -199,9 +207,11 @@ main(int argc, char **argv)
 	uint64_t seed = 1;
 	size_t posts = 0;
 
-	while ((opt = getopt(argc, argv, "1c:n:u:")) != -1) {
+	while ((opt = getopt(argc, argv, "1wc:n:u:")) != -1) {
 		if (opt == '1')
 			once = 1;
+		else if (opt == 'w')
+			patience = 500;
 		else if (opt == 'c')
 			connections = atoi(optarg);
 		else if (opt == 'n')

@@ -125,6 +125,8 @@ begin "two processes" 0
 put client 100 200 300 400 1 2 '"fork":2,"no peer":1'
 put client 10 20 30 40 1 2 '"fork":3'
 is "$(sum client ring_bytes_in)" 110 "the sum over processes"
+like "$(report client)" '2 processes: seen 8 .* ring in 110 ring out 220 tcp' \
+	"what is reported"
 is "$(stats_reasons "$R/client.stats" | tr '\n' ';')" "5 fork;1 nopeer;" \
 	"the reasons, with their numbers"
 finish

@@ -291,22 +291,42 @@ report()
 	local side why
 	[ "$MODE" != tcp ] || return 0
 	for side; do
-		diag "$(label "$side:" \
-			"$(stats_lines "$R/$side.stats" | wc -l) processes," \
-			"seen $(sum "$side" connections_seen)," \
-			"paired $(sum "$side" connections_paired)," \
-			"upgraded $(sum "$side" connections_upgraded)," \
-			"up $(sum "$side" directions_up)" \
-			"down $(sum "$side" directions_down)," \
-			"bounces $(sum "$side" bounces)," \
-			"spills $(sum "$side" spills);" \
-			"ring in $(sum "$side" ring_bytes_in)" \
-			"out $(sum "$side" ring_bytes_out)," \
-			"tcp in $(sum "$side" tcp_bytes_in)" \
-			"out $(sum "$side" tcp_bytes_out)")"
+		diag "$(label "$side:" "$(report_line "$R/$side.stats")")"
 		why=$(stats_reasons "$R/$side.stats" | tr '\n' ';')
 		[ -z "$why" ] || diag "$(label "$side: not upgraded: $why")"
 	done
+}
+
+# report_line FILE
+report_line()
+{
+	cat "$1" 2>/dev/null | awk '
+	function get(key)
+	{
+		if (match($0, "\"" key "\": ?[0-9]+"))
+			return substr($0, RSTART + length(key) + 3,
+				RLENGTH - length(key) - 3) + 0
+		return 0
+	}
+	{
+		for (i = 1; i <= n; i++)
+			sum[i] += get(key[i])
+	}
+	BEGIN {
+		n = split("connections_seen connections_paired " \
+			"connections_upgraded directions_up " \
+			"directions_down bounces spills ring_bytes_in " \
+			"ring_bytes_out tcp_bytes_in tcp_bytes_out", key)
+	}
+	END {
+		printf "%d processes:", NR
+		for (i = 1; i <= n; i++) {
+			name = key[i]
+			sub(/^(connections|directions)_/, "", name)
+			sub(/_bytes_/, " ", name)
+			printf " %s %.0f", name, sum[i]
+		}
+	}'
 }
 
 # percent PART WHOLE
