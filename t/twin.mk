@@ -11,7 +11,9 @@ twin_twin_SOURCES = \
 	twin/twin.c \
 	twin/twin.h \
 	twin/tx-calls.c \
-	twin/tx.c
+	twin/tx.c \
+	twin/wait-calls.c \
+	twin/wait.c
 # The library finds kmap_testpoint in the program.
 twin_twin_LDFLAGS = -rdynamic
 twin_twin_LDADD = -lpthread
@@ -32,7 +34,11 @@ TWIN_TESTS = \
 	t3025-sendmsg.t \
 	t3026-sendmmsg.t \
 	t3027-sendfile.t \
-	t3028-splice.t
+	t3028-splice.t \
+	t3030-poll.t \
+	t3031-select.t \
+	t3032-epoll_wait.t \
+	t3033-epoll-nested.t
 
 dist_check_SCRIPTS += $(TWIN_TESTS)
 TESTS += $(TWIN_TESTS)

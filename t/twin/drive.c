@@ -38,9 +38,10 @@ static struct {
 	int limit;
 	int repeat;
 	int wait;
+	int jobs;
 	const char *log;
 	const char *preload;
-} opt = {.limit = 20, .repeat = 1};
+} opt = {.limit = 20, .repeat = 1, .jobs = 4};
 
 static char tmpdir[] = "/tmp/twin.XXXXXX";
 
@@ -299,7 +300,7 @@ run_once(const struct tw_case *c, int mode, struct result *r)
 
 	memset(r, 0, sizeof *r);
 	snprintf(name, sizeof name, "%s.%s", c->family, c->name);
-	snprintf(statfile, sizeof statfile, "%s/stats", tmpdir);
+	snprintf(statfile, sizeof statfile, "%s/%d", tmpdir, getpid());
 	unlink(statfile);
 	if (shm < 0 || ftruncate(shm, sizeof *m) < 0 ||
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
@@ -463,11 +464,12 @@ usage(FILE *f)
 {
 	fprintf(f,
 		"usage: run [-m MODE,...] [-p exec|fork|thread] [-a] [-v] [-l]\n"
-		"           [-n REPEAT] [-t SECONDS] [-w SECONDS] [-L LOG] "
-		"CASE...\n"
+		"           [-j JOBS] [-n REPEAT] [-t SECONDS] [-w SECONDS] "
+		"[-L LOG]\n           CASE...\n"
 		"MODE  plain, before, middle, never, alone; all: the second to "
 		"fourth\n"
 		"-a    the subject accepts, the peer connects\n"
+		"-j    so many cases side by side (4; 1 with -v or -w)\n"
 		"-v    both ends' stderr and what they said\n"
 		"-l    only list the cases\n"
 		"-w    both ends wait so long at their start, for a debugger\n"
@@ -504,7 +506,7 @@ parse(int argc, char **argv, bool *list)
 {
 	int o;
 
-	while ((o = getopt(argc, argv, "m:p:avln:t:w:L:h")) != -1) {
+	while ((o = getopt(argc, argv, "m:p:avlj:n:t:w:L:h")) != -1) {
 		switch (o) {
 		case 'm':
 			opt.modes |= parse_modes(optarg);
@@ -523,6 +525,9 @@ parse(int argc, char **argv, bool *list)
 		case 'l':
 			*list = true;
 			break;
+		case 'j':
+			opt.jobs = atoi(optarg);
+			break;
 		case 'n':
 			opt.repeat = atoi(optarg);
 			break;
@@ -539,15 +544,95 @@ parse(int argc, char **argv, bool *list)
 			exit(usage(o == 'h' ? stdout : stderr));
 		}
 	}
+	if (opt.verbose || opt.wait || opt.jobs < 1)
+		opt.jobs = 1;
+	if (opt.jobs > 16)
+		opt.jobs = 16;
 	if (!opt.modes)
 		opt.modes = 1u << MODE_BEFORE | 1u << MODE_MIDDLE |
 			    1u << MODE_NEVER;
 }
 
+/* ---- cases side by side: most of a case's time is waiting ---- */
+
+static int
+one_case(const struct tw_case *c, int num)
+{
+	struct result ref, r;
+	int failed = 0;
+	char s[64];
+
+	run_once(c, MODE_PLAIN, &ref);
+	for (int k = 0; k < opt.repeat; k++) {
+		for (int m = 0; m < MODE_COUNT; m++) {
+			if (!(opt.modes & (1u << m)))
+				continue;
+			run_once(c, m, &r);
+			failed += !report(num++, c, m, &ref, &r);
+			free_result(&r);
+		}
+	}
+	free_result(&ref);
+	snprintf(s, sizeof s, "%s/%d", tmpdir, getpid());
+	unlink(s);
+	return failed;
+}
+
+struct job {
+	pid_t pid;
+	int out;
+};
+
+static int
+finish(struct job *j)
+{
+	int status;
+	char *s;
+
+	waitpid(j->pid, &status, 0);
+	s = slurp(j->out);
+	fputs(s, stdout);
+	fflush(stdout);
+	free(s);
+	close(j->out);
+	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
+static int
+run_all(const struct tw_case *c, size_t n, char **argv, int argc)
+{
+	struct job q[16];
+	int head = 0, tail = 0, failed = 0, num = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		struct job *j = &q[tail % 16];
+
+		if (!wanted(c + i, argv, argc))
+			continue;
+		if (tail - head == opt.jobs)
+			failed += finish(&q[head++ % 16]);
+		j->out = memfd_create("tap", MFD_CLOEXEC);
+		j->pid = fork();
+		if (j->pid < 0)
+			die("fork");
+		if (j->pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (!opt.verbose)
+				dup2(j->out, 1);
+			_exit(one_case(c + i, num) > 0);
+		}
+		tail++;
+		num += __builtin_popcount(opt.modes) * opt.repeat;
+	}
+	while (head != tail)
+		failed += finish(&q[head++ % 16]);
+	return failed;
+}
+
 int
 tw_drive(int argc, char **argv)
 {
-	int num = 0, todo = 0, failed = 0;
+	int todo = 0, failed;
 	const struct tw_case *c;
 	bool list = false;
 	size_t n;
@@ -580,29 +665,8 @@ tw_drive(int argc, char **argv)
 		die("mkdtemp");
 	own_network();
 	printf("1..%d\n", todo);
-	for (size_t i = 0; i < n; i++) {
-		struct result ref, r;
-
-		if (!wanted(c + i, argv, argc))
-			continue;
-		run_once(c + i, MODE_PLAIN, &ref);
-		for (int k = 0; k < opt.repeat; k++) {
-			for (int m = 0; m < MODE_COUNT; m++) {
-				if (!(opt.modes & (1u << m)))
-					continue;
-				run_once(c + i, m, &r);
-				failed += !report(++num, c + i, m, &ref, &r);
-				free_result(&r);
-			}
-		}
-		free_result(&ref);
-	}
-	{
-		char s[64];
-
-		snprintf(s, sizeof s, "%s/stats", tmpdir);
-		unlink(s);
-		rmdir(tmpdir);
-	}
+	fflush(stdout);
+	failed = run_all(c, n, argv, argc);
+	rmdir(tmpdir);
 	return failed > 0;
 }

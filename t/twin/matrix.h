@@ -9,6 +9,8 @@
 #define MX_MM 4u    /* counts messages */
 #define MX_PIPE 8u  /* by way of a pipe or a file */
 #define MX_ALIAS 16u /* another name: only the core of the columns */
+#define MX_SELECT 32u /* knows IN, OUT and PRI only */
+#define MX_EPOLL 64u
 
 struct tw_rxcall {
 	const char *name;
@@ -22,7 +24,15 @@ struct tw_txcall {
 	unsigned what;
 };
 
+/* r as poll returns it; *got as poll's revents. */
+struct tw_waitcall {
+	const char *name;
+	int (*f)(int fd, unsigned want, int ms, unsigned *got);
+	unsigned what;
+};
+
 void tw_rx_row(const struct tw_rxcall *x);
 void tw_tx_row(const struct tw_txcall *x);
+void tw_wait_row(const struct tw_waitcall *x);
 
 #endif

@@ -526,6 +526,24 @@ t_drain(struct tw_conn *c, long n)
 			got == n ? "" : r == 0 ? "the end" : t_err(e));
 }
 
+/* Until the kernel has nothing under way: what it acknowledges later makes
+ * room again. */
+static void
+settle(int fd)
+{
+	for (int i = 0; i < 2500; i++) {
+		struct tcp_info ti;
+		socklen_t l = sizeof ti;
+
+		memset(&ti, 0, sizeof ti);
+		if (raw6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)&ti,
+			    (long)&l, 0) < 0 ||
+			ti.tcpi_unacked == 0)
+			return;
+		nap();
+	}
+}
+
 long
 t_fill(struct tw_conn *c)
 {
@@ -533,17 +551,18 @@ t_fill(struct tw_conn *c)
 	long sum = 0;
 	ssize_t r;
 
-	/* Twice in a row, a little later, lest the kernel still moved it. */
 	for (int full = 0; full < 3;) {
 		tw_fill(c, buf, sizeof buf);
 		r = send(c->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (r < 0 && errno == EAGAIN) {
 			full++;
+			settle(c->fd);
 			tw_msleep(2);
 			continue;
 		}
 		if (r <= 0)
 			break;
+		full = 0;
 		c->tx += r;
 		sum += r;
 	}
