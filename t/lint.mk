@@ -29,3 +29,10 @@ check_PROGRAMS += lint/cancel
 lint_cancel_SOURCES = lint/cancel.c
 lint_cancel_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wno-unused-result
 lint_cancel_LDADD = -lpthread
+
+check_LTLIBRARIES += lint/early.la
+lint_early_la_SOURCES = lint/early.c
+lint_early_la_CPPFLAGS = -U_FORTIFY_SOURCE
+lint_early_la_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -fno-builtin
+lint_early_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+lint_early_la_LIBADD =

@@ -8,7 +8,7 @@ case " $KMAP_SANITIZE " in
 	skip_all "ASan's interceptors stand in front of ours"
 	;;
 esac
-plan 5
+plan 6
 
 reach=$builddir/lint/reach
 spy=$builddir/lint/.libs/spy.so
@@ -37,4 +37,16 @@ env LD_PRELOAD="$KMAP_LIB:$spy" "$reach" count < /dev/null > "$tmp/counts" \
 grep -v ' 1$' "$tmp/counts" > "$tmp/wrong"
 ok "each reaches its function of libc exactly once" \
 	diff /dev/null "$tmp/wrong"
+# Nothing but the order of the preloads makes that constructor the first.
+early=$builddir/lint/.libs/early.so
+[ -f "$early" ] || bail_out "early.so is not built"
+same_words()
+{
+	local got
+	got=$(env LD_PRELOAD="$KMAP_LIB:$early" /bin/echo late) || return
+	echo "$got"
+	[ "$got" = $'early\nlate' ]
+}
+ok "calls before the library's constructor, an allocator that makes calls" \
+	same_words
 finish

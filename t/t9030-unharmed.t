@@ -88,7 +88,8 @@ p, q = m.Pipe(); k = m.Process(target=f, args=(q,)); k.start(); p.send(b)
 print(a.recv(100)); k.join(); print(k.exitcode)
 '
 perhaps git "git: init, commit, log, clone" bash -c '
-	rm -rf r c; export GIT_AUTHOR_DATE=@0 GIT_COMMITTER_DATE=@0
+	rm -rf r c; export GIT_AUTHOR_DATE="1700000000 +0000"
+	export GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
 	export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_COMMITTER_NAME=a
 	export GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_EMAIL=a@b
 	git init -q -b m r && cd r && echo x > f && git add f && git commit -qm x

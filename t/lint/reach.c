@@ -98,7 +98,7 @@ static int fds[2];
 static int pid;
 static int master, slave;
 static char *args[] = {"x", NULL};
-static const char *none = "/nonexistent/x";
+static const char *none = "/dev/null/none/x";
 
 /* A result that is a new fd says only that it is one. */
 static long
@@ -272,7 +272,7 @@ tmpl(const char *suffix)
 {
 	static char name[64];
 
-	snprintf(name, sizeof(name), "/nonexistent/XXXXXX%s", suffix);
+	snprintf(name, sizeof(name), "/dev/null/none/XXXXXX%s", suffix);
 	return name;
 }
 
