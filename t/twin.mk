@@ -4,6 +4,7 @@ check_PROGRAMS += twin/twin
 twin_twin_SOURCES = \
 	twin/conn.c \
 	twin/drive.c \
+	twin/epoll.c \
 	twin/matrix.h \
 	twin/peer.c \
 	twin/rx-calls.c \
@@ -38,7 +39,10 @@ TWIN_TESTS = \
 	t3030-poll.t \
 	t3031-select.t \
 	t3032-epoll_wait.t \
-	t3033-epoll-nested.t
+	t3033-epoll-nested.t \
+	t3034-epoll-edge.t \
+	t3035-epoll_ctl.t \
+	t3036-epoll-beside.t
 
 dist_check_SCRIPTS += $(TWIN_TESTS)
 TESTS += $(TWIN_TESTS)
