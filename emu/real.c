@@ -12,9 +12,11 @@
  * within a look-up of the same thread goes to the kernel instead.
  * Initial-exec (our whole build is), because the general model calls
  * __tls_get_addr, which may allocate at a thread's first touch: the very
- * recursion that this word is there to stop.
+ * recursion that this word is there to stop. Volatile, because the header
+ * says that dlsym never calls back into this file ("leaf"), and the compiler
+ * would drop the first of the two stores.
  */
-static __thread bool busy;
+static __thread volatile bool busy;
 
 static const char *const names[KMAP_CALLS] = {
 #define KMAP_CALL(ret, name, params, args, family, nr) [KMAP_##name] = #name,

@@ -58,6 +58,24 @@ free(void *p)
 	(void)p;
 }
 
+#if defined(__x86_64__)
+#define FIRST "GLIBC_2.2.5"
+#else
+#define FIRST "GLIBC_2.17"
+#endif
+
+/* A dlsym that allocates each time, as newer and older ones may. */
+void *
+dlsym(void *handle, const char *name)
+{
+	static void *(*real)(void *, const char *);
+
+	if (!real)
+		real = dlvsym(RTLD_NEXT, "dlsym", FIRST);
+	free(malloc(1));
+	return real(handle, name);
+}
+
 __attribute__((constructor)) static void
 early(void)
 {
