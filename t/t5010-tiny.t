@@ -39,6 +39,7 @@ kept()
 		moved tiny in $((n * BIG)) 99
 	}
 
+	[ "$HOW" = -t ] || full || return 0
 	n=8
 	[ -n "$HOW" ] || n=1
 	round "wrk$HOW"

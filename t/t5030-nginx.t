@@ -35,17 +35,18 @@ direct()
 	round_end origin
 	judge_kept $((2 * BIG)) 1 client:1 origin:1
 
-	round wrk-small
-	origin || return
-	wrk_load client "http://127.0.0.1:$ORIGIN" $SMALL 4 1
-	round_end origin
-	judge_kept "$WRK_BYTES" 1 client:4 origin:4
-
 	round wrk
 	origin || return
 	wrk_load client "http://127.0.0.1:$ORIGIN" $MID 16 1
 	round_end origin
 	judge_kept "$WRK_BYTES" 1 client:16 origin:16
+
+	full || return 0
+	round wrk-small
+	origin || return
+	wrk_load client "http://127.0.0.1:$ORIGIN" $SMALL 4 1
+	round_end origin
+	judge_kept "$WRK_BYTES" 1 client:4 origin:4
 }
 
 once()
@@ -79,17 +80,18 @@ proxied()
 	round_end proxy origin
 	judge_kept $((2 * BIG)) 2 client:1 proxy origin:seen
 
-	round proxy-wrk-small
-	origin && front || return
-	wrk_load client "http://127.0.0.1:$PROXY" $SMALL 4 1
-	round_end proxy origin
-	judge_kept "$WRK_BYTES" 2 client:4 proxy origin:seen
-
 	round proxy-wrk
 	origin && front || return
 	wrk_load client "http://127.0.0.1:$PROXY" $MID 8 1
 	round_end proxy origin
 	judge_kept "$WRK_BYTES" 2 client:8 proxy origin:seen
+
+	full || return 0
+	round proxy-wrk-small
+	origin && front || return
+	wrk_load client "http://127.0.0.1:$PROXY" $SMALL 4 1
+	round_end proxy origin
+	judge_kept "$WRK_BYTES" 2 client:4 proxy origin:seen
 }
 
 all()

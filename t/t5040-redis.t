@@ -74,6 +74,8 @@ bench()
 {
 	local name=$1 pipe=$2 n=$3 size=$4 out
 	shift 4
+	# 10 MB for each connection matter in the full run alone.
+	full || n=$((n / 4))
 	round "$name"
 	redis "$@" || return
 	EACH=$((n * size / 50))
@@ -98,8 +100,8 @@ all()
 	many
 	bench single 1 32000 16000
 	bench pipelined 16 40000 16000
-	bench small 16 200000 64
-	[ "$MODE" = tcp ] ||
+	bench small 16 100000 64
+	! full ||
 		bench threads 16 40000 16000 --io-threads 3 \
 			--io-threads-do-reads yes
 }

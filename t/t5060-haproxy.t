@@ -56,6 +56,7 @@ both_modes()
 	round_end haproxy tiny
 	judge_kept "$WRK_BYTES" 2 client:8 haproxy tiny:seen
 
+	full || return 0
 	round "$1-wrk-small"
 	chain "$1" || return
 	wrk_load client "http://127.0.0.1:$FRONT" $SMALL 4 1

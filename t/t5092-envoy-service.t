@@ -59,15 +59,17 @@ tcp_proxy()
 
 redis()
 {
-	local out
+	local out n=40000
+	# 10 MB for each connection matter in the full run alone.
+	full || n=$((n / 4))
 	round "tcp-redis"
 	free_port PORT
 	serve redis "$PORT" redis-server --port "$PORT" --bind 127.0.0.1 \
 		--save '' --appendonly no --dir "$R" &&
 		tcp_sidecar 2 "$PORT" || return
-	EACH=$((40000 * 8192 / 32))
+	EACH=$((n * 8192 / 32))
 	out=$(ask client redis-benchmark -h 127.0.0.1 -p "$FRONT" -c 32 \
-		-n 40000 -d 8192 -t set,get --csv)
+		-n $n -d 8192 -t set,get --csv)
 	like "$out" '"SET".*"GET"' "$(label "redis-benchmark runs")"
 	diag "$(label "requests/s:" \
 		"$(awk -F'"' '/SET|GET/ { print $2, $4 }' <<<"$out" |
@@ -75,8 +77,8 @@ redis()
 	is "$(ask client redis-cli -h 127.0.0.1 -p "$FRONT" \
 		strlen key:__rand_int__)" 8192 "$(label "redis-cli beside it")"
 	round_end envoy redis
-	judge_kept $((40000 * 8192)) 2 client:64 envoy redis:64
-	[ "$MODE" != kmap ] || moved redis in $((40000 * 8192)) 99
+	judge_kept $((n * 8192)) 2 client:64 envoy redis:64
+	[ "$MODE" != kmap ] || moved redis in $((n * 8192)) 99
 }
 
 all()
