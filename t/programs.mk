@@ -28,7 +28,8 @@ TESTS += $(PROGRAM_TESTS)
 EXTRA_DIST += programs/lib.sh programs/check.lua programs/nginx.sh \
 	programs/envoy.sh programs/others.sh programs/fetch-envoy \
 	programs/app.py programs/client.py programs/memcache.py \
-	programs/udp.py programs/grpc_echo.py programs/server.js \
+	programs/udp.py programs/spoil.py \
+	programs/grpc_echo.py programs/server.js \
 	programs/client.js programs/Server.java programs/Client.java
 CLEANFILES += envoy/envoy*
 

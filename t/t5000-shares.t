@@ -1,8 +1,12 @@
 #!/bin/bash
 # The judges of the program tests, judged: with statistics that were made up,
-# each of them must refuse what is not a connection on rings.
+# each of them must refuse what is not a connection on rings; and behind a
+# relay that spoils one byte, each client must notice.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 . "$srcdir/programs/lib.sh"
+programs "$@"
+need wrk "$PYTHON"
+real_net=$NET
 NET=private
 
 # stats SIDE RING-IN RING-OUT TCP-IN TCP-OUT UPGRADED UP [REASONS]
@@ -129,4 +133,41 @@ like "$(report client)" '2 processes: seen 8 .* ring in 110 ring out 220 tcp' \
 	"what is reported"
 is "$(stats_reasons "$R/client.stats" | tr '\n' ';')" "5 fork;1 nopeer;" \
 	"the reasons, with their numbers"
+
+MODE=tcp
+NET=$real_net
+for how in none flip drop double swap; do
+	round "spoil-$how"
+	free_port port
+	serve tiny "$port" "$TINY" -t "$port"
+	free_port front
+	serve relay "$front" "$PYTHON" "$PROGRAMS/spoil.py" "$front" \
+		"$port" $how 50000
+	if [ $how = none ]; then
+		accepted "get takes what is right" ok get ask client "$GET" \
+			127.0.0.1 "$front" $MID
+		accepted "curl takes what is right" \
+			curl_docs client "http://127.0.0.1:$front" curl -- $MID
+		accepted "wrk takes what is right" \
+			wrk_load client "http://127.0.0.1:$front" $MID 2 1
+	else
+		like "$("$GET" 127.0.0.1 "$front" $MID 2>&1 & pid=$!
+			sleep 0.5; kill $pid 2>/dev/null)" \
+			'wrong at byte 4[0-9]{4}' \
+			"$how: get says where"
+		refused "$how: curl_docs sees it" 1 curl_docs client \
+			"http://127.0.0.1:$front" curl -m 1 -- $MID
+	fi
+	stop relay
+	stop tiny
+done
+round spoil-wrk
+free_port port
+serve tiny "$port" "$TINY" -t "$port"
+free_port front
+serve relay "$front" "$PYTHON" "$PROGRAMS/spoil.py" "$front" "$port" flip 50000
+refused "flip: wrk sees it" 1 \
+	wrk_load client "http://127.0.0.1:$front" $MID 2 1
+stop relay
+stop tiny
 finish
