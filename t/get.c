@@ -27,17 +27,17 @@
 
 #include "pattern.h"
 
-#define CONNECTIONS_MAX	1024
+#define CONNECTIONS_MAX 1024
 
 static struct sockaddr_in server;
 static unsigned char buf[65536];
 static unsigned long long right;
-static int patience;		/* in steps of 20 ms */
+static int patience; /* in steps of 20 ms */
 
 static int
 complain(const char *what, int fd)
 {
-	struct sockaddr_in own = { 0 };
+	struct sockaddr_in own = {0};
 	socklen_t len = sizeof(own);
 
 	getsockname(fd, (struct sockaddr *)&own, &len);
@@ -53,8 +53,9 @@ dial(void)
 
 	for (;;) {
 		fd = socket(AF_INET, SOCK_STREAM, 0);
-		if (fd >= 0 && connect(fd, (struct sockaddr *)&server,
-				       sizeof(server)) == 0)
+		if (fd >= 0 &&
+			connect(fd, (struct sockaddr *)&server,
+				sizeof(server)) == 0)
 			return fd;
 		if (errno != ECONNREFUSED || patience-- <= 0)
 			break;
@@ -132,9 +133,11 @@ get(int fd, size_t size, uint64_t seed, int last)
 	ssize_t n;
 	int len;
 
-	len = snprintf(rq, sizeof(rq), "GET /%zu/%llu HTTP/1.1\r\nHost: tiny"
-		       "\r\n%s\r\n", size, (unsigned long long)seed,
-		       last ? "Connection: close\r\n" : "");
+	len = snprintf(rq, sizeof(rq),
+		"GET /%zu/%llu HTTP/1.1\r\nHost: tiny"
+		"\r\n%s\r\n",
+		size, (unsigned long long)seed,
+		last ? "Connection: close\r\n" : "");
 	if (write_all(fd, rq, (size_t)len))
 		return -1;
 	n = read_head(fd, &have, &body);
@@ -146,8 +149,8 @@ get(int fd, size_t size, uint64_t seed, int last)
 	if (pos > size || check(buf + body, pos, seed, 0))
 		return -1;
 	while (pos < size) {
-		len = size - pos < sizeof(buf) ? (int)(size - pos) :
-						 (int)sizeof(buf);
+		len = size - pos < sizeof(buf) ? (int)(size - pos)
+					       : (int)sizeof(buf);
 		errno = 0;
 		n = read(fd, buf, (size_t)len);
 		if (n <= 0)
@@ -167,8 +170,10 @@ post(int fd, size_t size, uint64_t seed)
 	char text[256];
 	ssize_t length;
 
-	n = (size_t)snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: "
-			     "tiny\r\nContent-Length: %zu\r\n\r\n", size);
+	n = (size_t)snprintf(text, sizeof(text),
+		"POST / HTTP/1.1\r\nHost: "
+		"tiny\r\nContent-Length: %zu\r\n\r\n",
+		size);
 	if (write_all(fd, text, n))
 		return -1;
 	for (pos = 0; pos < size; pos += n) {
@@ -189,7 +194,7 @@ post(int fd, size_t size, uint64_t seed)
 	}
 	buf[have] = 0;
 	snprintf(text, sizeof(text), "%zu %016llx\n", size,
-		 (unsigned long long)sum);
+		(unsigned long long)sum);
 	if (length < 0 || strcmp((char *)buf + body, text)) {
 		fprintf(stderr, "get: posted %s: the server had %s", text,
 			(char *)buf + body);
@@ -223,8 +228,8 @@ main(int argc, char **argv)
 	}
 	server.sin_family = AF_INET;
 	if (argc - optind < 3 || connections < 1 ||
-	    connections > CONNECTIONS_MAX ||
-	    inet_pton(AF_INET, argv[optind], &server.sin_addr) != 1)
+		connections > CONNECTIONS_MAX ||
+		inet_pton(AF_INET, argv[optind], &server.sin_addr) != 1)
 		return 2;
 	server.sin_port = htons((uint16_t)atoi(argv[optind + 1]));
 	for (c = 0; c < connections && !once; c++)

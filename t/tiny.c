@@ -29,12 +29,12 @@
 
 #include "pattern.h"
 
-#define HEAD_MAX	8192
-#define BODY_MAX	(256u << 20)
-#define ROOM		512	/* before the body: one write sends it all */
+#define HEAD_MAX 8192
+#define BODY_MAX (256u << 20)
+#define ROOM 512 /* before the body: one write sends it all */
 
 struct doc {
-	unsigned char *buf;	/* ROOM bytes, then the body */
+	unsigned char *buf; /* ROOM bytes, then the body */
 	size_t size;
 	uint64_t seed;
 };
@@ -48,9 +48,9 @@ struct conn {
 struct request {
 	char method[8];
 	char path[256];
-	size_t length;		/* of the body that follows */
+	size_t length; /* of the body that follows */
 	int keep;
-	int expects;		/* waits for 100 Continue */
+	int expects; /* waits for 100 Continue */
 };
 
 static int once;
@@ -131,8 +131,8 @@ parse(const char *head, struct request *rq)
 	const char *v;
 	int minor;
 
-	if (sscanf(head, "%7s %255s HTTP/1.%d", rq->method, rq->path,
-		   &minor) != 3)
+	if (sscanf(head, "%7s %255s HTTP/1.%d", rq->method, rq->path, &minor) !=
+		3)
 		return -1;
 	v = header(head, "Connection");
 	rq->keep = minor ? !starts(v, "close") : starts(v, "keep-alive");
@@ -169,7 +169,7 @@ make_doc(struct doc *d, size_t size, uint64_t seed)
 	if (!buf)
 		return -1;
 	pattern_fill(buf + ROOM, size, seed, 0);
-	*d = (struct doc){ .buf = buf, .size = size, .seed = seed };
+	*d = (struct doc){.buf = buf, .size = size, .seed = seed};
 	return 0;
 }
 
@@ -184,14 +184,13 @@ answer(struct conn *c, const struct request *rq, struct doc *d)
 	int n;
 
 	n = snprintf(head, sizeof(head),
-		     "HTTP/1.1 200 OK\r\nServer: tiny\r\n"
-		     "Content-Type: application/octet-stream\r\n"
-		     "Content-Length: %zu\r\nConnection: %s\r\n\r\n",
-		     d->size, rq->keep ? "keep-alive" : "close");
+		"HTTP/1.1 200 OK\r\nServer: tiny\r\n"
+		"Content-Type: application/octet-stream\r\n"
+		"Content-Length: %zu\r\nConnection: %s\r\n\r\n",
+		d->size, rq->keep ? "keep-alive" : "close");
 	memcpy(d->buf + ROOM - n, head, (size_t)n);
 	return write_all(c->fd, d->buf + ROOM - n,
-			 (size_t)n + (strcmp(rq->method, "HEAD") ?
-				      d->size : 0));
+		(size_t)n + (strcmp(rq->method, "HEAD") ? d->size : 0));
 }
 
 static int
@@ -201,9 +200,9 @@ answer_text(struct conn *c, int keep, const char *status, const char *text)
 	int n;
 
 	n = snprintf(out, sizeof(out),
-		     "HTTP/1.1 %s\r\nServer: tiny\r\nContent-Type: text/plain"
-		     "\r\nContent-Length: %zu\r\nConnection: %s\r\n\r\n%s",
-		     status, strlen(text), keep ? "keep-alive" : "close", text);
+		"HTTP/1.1 %s\r\nServer: tiny\r\nContent-Type: text/plain"
+		"\r\nContent-Length: %zu\r\nConnection: %s\r\n\r\n%s",
+		status, strlen(text), keep ? "keep-alive" : "close", text);
 	return write_all(c->fd, out, (size_t)n);
 }
 
@@ -228,7 +227,7 @@ take_body(struct conn *c, const struct request *rq)
 		left -= n;
 	}
 	snprintf(text, sizeof(text), "%zu %016llx\n", rq->length,
-		 (unsigned long long)sum);
+		(unsigned long long)sum);
 	return answer_text(c, rq->keep, "200 OK", text);
 }
 
@@ -256,8 +255,9 @@ exchange(struct conn *c, struct doc *d)
 	if (!strcmp(rq.method, "POST") || !strcmp(rq.method, "PUT"))
 		return !take_body(c, &rq) && rq.keep;
 	if (rq.path[0] != '/' || parse_path(rq.path + 1, &size, &seed))
-		return !answer_text(c, rq.keep, "404 Not Found",
-				    "not found\n") && rq.keep;
+		return !answer_text(
+			       c, rq.keep, "404 Not Found", "not found\n") &&
+			rq.keep;
 	if (make_doc(d, size, seed))
 		return 0;
 	return !answer(c, &rq, d) && rq.keep;
@@ -266,7 +266,7 @@ exchange(struct conn *c, struct doc *d)
 static void
 serve(int fd, struct doc *d)
 {
-	struct conn c = { .fd = fd };
+	struct conn c = {.fd = fd};
 
 	while (exchange(&c, d))
 		;
@@ -276,7 +276,7 @@ serve(int fd, struct doc *d)
 static void *
 serve_thread(void *arg)
 {
-	struct doc d = { 0 };
+	struct doc d = {0};
 
 	serve((int)(intptr_t)arg, &d);
 	free(d.buf);
@@ -321,7 +321,7 @@ listen_on(const char *address, const char *port)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) ||
-	    listen(fd, 1024)) {
+		listen(fd, 1024)) {
 		close(fd);
 		return -1;
 	}
@@ -331,7 +331,7 @@ listen_on(const char *address, const char *port)
 static void
 loop(int listener, int how)
 {
-	struct doc d = { 0 };
+	struct doc d = {0};
 	int fd;
 
 	for (;;) {
@@ -353,7 +353,7 @@ loop(int listener, int how)
 static int
 put_doc(const char *path)
 {
-	struct doc d = { 0 };
+	struct doc d = {0};
 	uint64_t seed;
 	size_t size;
 	int bad;
