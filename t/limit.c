@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -217,6 +218,46 @@ script_limit(const char *path)
 	return seconds;
 }
 
+/*
+ * TMPDIR for the test, in the one that we were given: a test that is killed
+ * leaves no litter. Like /tmp, for tests that play with uids.
+ */
+static char tmpdir[4096];
+
+static void
+make_tmpdir(void)
+{
+	const char *base = getenv("TMPDIR");
+
+	snprintf(tmpdir, sizeof(tmpdir), "%s/kmap-limit.XXXXXX",
+		base && *base ? base : "/tmp");
+	if (!mkdtemp(tmpdir)) {
+		*tmpdir = '\0';
+		return;
+	}
+	chmod(tmpdir, 01777);
+	setenv("TMPDIR", tmpdir, 1);
+}
+
+static void
+remove_tmpdir(void)
+{
+	pid_t pid;
+
+	if (!*tmpdir || getenv("KMAP_KEEP"))
+		return;
+	/* Also what a test made read-only. */
+	pid = fork();
+	if (pid == 0) {
+		execlp("sh", "sh", "-c",
+			"chmod -R u+rwX \"$0\" 2>/dev/null; rm -rf \"$0\"",
+			tmpdir, (char *)NULL);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static pid_t
 start(char **argv, const sigset_t *mask)
 {
@@ -303,6 +344,7 @@ main(int argc, char **argv)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &mask, &old);
+	make_tmpdir();
 	end = now() + seconds;
 	pid = start(argv + 2, &old);
 	if (pid < 0) {
@@ -317,6 +359,7 @@ main(int argc, char **argv)
 
 		if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) {
 			kill_descendants();
+			remove_tmpdir();
 			return 128 + sig;
 		}
 		while ((gone = waitpid(-1, &one, WNOHANG)) > 0)
@@ -327,10 +370,12 @@ main(int argc, char **argv)
 		if (!ended && now() >= end) {
 			time_is_up(seconds);
 			kill_descendants();
+			remove_tmpdir();
 			return 124;
 		}
 	}
 	leftovers();
+	remove_tmpdir();
 	if (WIFSIGNALED(status)) {
 		printf("# killed by signal %d (%s)\n", WTERMSIG(status),
 			strsignal(WTERMSIG(status)));

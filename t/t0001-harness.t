@@ -95,6 +95,15 @@ is "$(verdict "$sample" daemon)" "PASS" "a daemon that detached itself"
 like "$(cat "$WORK/it.log")" "left running: process" "is named"
 is "$(pgrep -f "$sample daemon" | wc -l)" 0 "and killed"
 
+# It said where its files are before it was killed.
+script '# Limit: 1 s
+plan 1
+echo "# $WORK" >'"$WORK"'/where
+sleep 100'
+verdict "$WORK/it.t" >/dev/null
+read -r _ where <"$WORK/where"
+not_ok "a test that is killed leaves no files" test -e "$where"
+
 # lib.sh's own tools.
 script 'start one sleep 1000; pid_of one >'"$WORK"'/pid; ok yes true; finish'
 verdict "$WORK/it.t" >/dev/null
