@@ -41,6 +41,7 @@ one_at_a_time()
 	curl_docs client "http://127.0.0.1:$FRONT" curl -- \
 		$MID $MID $MID $MID $MID $MID $MID $MID $MID $MID $MID
 	round_end envoy tiny
+	other_hop client
 	judge_once $MID 11 envoy tiny 1
 
 	round one-at-a-time-big

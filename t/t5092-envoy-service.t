@@ -19,6 +19,7 @@ flask()
 	curl_docs client "http://127.0.0.1:$FRONT" curl -- $SMALL \
 		$MID $MID $MID $MID $MID $MID $MID $MID $MID $MID $MID
 	round_end envoy flask
+	other_hop client
 	judge_once $MID 11 envoy flask 1
 
 	round "flask-big-$1"

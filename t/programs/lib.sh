@@ -413,9 +413,9 @@ went_up()
 }
 
 # The judges. Arguments: BYTES the bodies (and perhaps heads) that the client
-# got in this round; HOPS the connections that each byte passed; then
-# CLIENT:N and SERVER:N (N may be seen), sides with the number of connections that they had
-# with their clients or servers; proxies lie between.
+# got in this round; HOPS the connections that each byte passed; then CLIENT:N
+# and SERVER:N (N may be seen), sides with the number of connections that they
+# had with their clients or servers; proxies lie between.
 
 # judge_kept BYTES HOPS CLIENT:N [PROXY...] SERVER:N: connections that were
 # kept alive and carried 10 MB or more each. A proxy is named without number.
@@ -462,6 +462,13 @@ judge_kept_sides()
 		moved "$side" in "$bytes" "$part"
 		kept_out "$side" in "$part"
 	done
+}
+
+# other_hop SIDE: what this side got by TCP belongs to a hop that is not
+# judged together with what follows
+other_hop()
+{
+	[ "$MODE" = tcp ] || LO=$((LO - $(sum "$1" tcp_bytes_in)))
 }
 
 # judge_once SIZE COUNT CLIENT SERVER [FREE]: COUNT connections of one
