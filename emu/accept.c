@@ -3,10 +3,20 @@
 #include "call.h"
 #include "family.h"
 
+static int
+accepted(int listener, int fd)
+{
+	if (fd >= 0) {
+		kmap_fd_born(fd);
+		kmap_accepted(listener, fd);
+	}
+	return fd;
+}
+
 int
 kmap_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return kmap_fd_born(kmap_ret(kmap_real.accept(fd, addr, len)));
+	return accepted(fd, kmap_ret(kmap_real.accept(fd, addr, len)));
 }
 
 KMAP_EXPORT int
@@ -19,7 +29,8 @@ KMAP_SELF(accept);
 int
 kmap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	return kmap_fd_born(kmap_ret(kmap_real.accept4(fd, addr, len, flags)));
+	return accepted(fd,
+		kmap_ret(kmap_real.accept4(fd, addr, len, flags)));
 }
 
 KMAP_EXPORT int

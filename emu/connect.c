@@ -6,7 +6,18 @@
 int
 kmap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	return kmap_ret(kmap_real.connect(fd, addr, len));
+	int r = kmap_ret(kmap_real.connect(fd, addr, len));
+	int family = AF_UNSPEC;
+
+	if ((r == 0 || r == -EINPROGRESS || r == -EINTR) &&
+		len >= sizeof(addr->sa_family))
+		family = addr->sa_family;
+	if (family == AF_INET || family == AF_INET6)
+		kmap_connected(fd);
+	else if (r == 0)
+		/* AF_UNSPEC dissolves the connection. */
+		kmap_fd_closing(fd);
+	return r;
 }
 
 KMAP_EXPORT int

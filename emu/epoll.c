@@ -2,6 +2,1012 @@
 
 #include "call.h"
 #include "family.h"
+#include "set.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "dir.h"
+#include "log.h"
+#include "pair.h"
+#include "stream.h"
+#include "sys.h"
+#include "wake.h"
+
+#define MS		1000000u
+#define SPILL_NS	1000000u
+/* Looks in vain before a hot item is armed one by one. */
+#define IDLE_MAX	256u
+/* Waits that user space may answer before the kernel's fds are looked at. */
+#define KERNEL_EACH	8u
+#define ALWAYS		((uint32_t)(EPOLLERR | EPOLLHUP))
+#define FLAGS		((uint32_t)(EPOLLET | EPOLLONESHOT | \
+			    EPOLLEXCLUSIVE | EPOLLWAKEUP))
+#define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
+#define TAG_BELL	UINT32_MAX
+
+/* ---- memory: type-stable, private ---- */
+
+static struct kmap_lock pool_lock;
+static struct kmap_item *item_free;
+static struct kmap_set *set_free;
+
+static struct kmap_item *
+item_alloc(void)
+{
+	const size_t size = 64 * sizeof(struct kmap_item);
+	struct kmap_item *it;
+
+	kmap_lock(&pool_lock);
+	if (item_free == NULL) {
+		it = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		for (int i = 0; it != NULL && i < 64; i++) {
+			it[i].next_free = item_free;
+			item_free = &it[i];
+		}
+	}
+	it = item_free;
+	if (it != NULL) {
+		item_free = it->next_free;
+		memset(it, 0, sizeof(*it));
+	}
+	kmap_unlock(&pool_lock);
+	return it;
+}
+
+static void
+item_put(struct kmap_item *it)
+{
+	kmap_lock(&pool_lock);
+	it->next_free = item_free;
+	item_free = it;
+	kmap_unlock(&pool_lock);
+}
+
+static struct kmap_set *
+set_alloc(int fd)
+{
+	struct kmap_set *s;
+
+	kmap_lock(&pool_lock);
+	s = set_free;
+	if (s != NULL)
+		set_free = s->next_free;
+	else
+		s = kmap_sys_mmap(KMAP_ROUND(sizeof(*s), KMAP_PAGE),
+		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	kmap_unlock(&pool_lock);
+	if (s == NULL)
+		return NULL;
+	memset(s, 0, sizeof(*s));
+	a_store(&s->fds, 1u);
+	s->fd = fd;
+	s->bell = -1;
+	for (int i = 0; i < KMAP_COMMONS; i++)
+		s->commons[i] = -1;
+	return s;
+}
+
+/* The set behind an epoll fd, made when it is first met. */
+static struct kmap_set *
+set_of(int fd, bool make)
+{
+	struct kmap_fdslot *sl = make ? kmap_fdslot_make(fd) : kmap_fdslot(fd);
+	struct kmap_set *s, *none = NULL;
+
+	if (sl == NULL)
+		return NULL;
+	s = atomic_load(&sl->set);
+	if (s != NULL || !make)
+		return s;
+	s = set_alloc(fd);
+	if (s != NULL && !a_cas(&sl->set, none, s)) {
+		kmap_lock(&pool_lock);
+		s->next_free = set_free;
+		set_free = s;
+		kmap_unlock(&pool_lock);
+		s = atomic_load(&sl->set);
+	}
+	return s;
+}
+
+void
+kmap_set_dup(struct kmap_set *s, int fd)
+{
+	struct kmap_fdslot *sl = kmap_fdslot_make(fd);
+
+	if (sl == NULL)
+		return;
+	a_add(&s->fds, 1u);
+	atomic_store(&sl->set, s);
+}
+
+/* ---- items; the set's lock is held ---- */
+
+static struct kmap_item *
+item_of(struct kmap_set *s, int fd)
+{
+	return (size_t)fd < s->nby_fd ? s->by_fd[fd] : NULL;
+}
+
+static bool
+items_room(struct kmap_set *s, int fd)
+{
+	size_t n = s->nby_fd != 0 ? s->nby_fd : 512;
+	struct kmap_item **p;
+
+	if ((size_t)fd < s->nby_fd)
+		return true;
+	while (n <= (size_t)fd)
+		n *= 2;
+	p = kmap_sys_mmap(n * sizeof(*p), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (p == NULL)
+		return false;
+	if (s->nby_fd != 0) {
+		memcpy(p, s->by_fd, s->nby_fd * sizeof(*p));
+		kmap_sys_munmap(s->by_fd, s->nby_fd * sizeof(*p));
+	}
+	s->by_fd = p;
+	s->nby_fd = n;
+	return true;
+}
+
+static void
+hot_add(struct kmap_item *it)
+{
+	struct kmap_set *s = it->set;
+
+	it->idle = 0;
+	if (it->hot || !it->active)
+		return;
+	it->hot = true;
+	s->nhot++;
+	if (s->hot == NULL) {
+		s->hot = it->prev_hot = it->next_hot = it;
+		return;
+	}
+	it->next_hot = s->hot;
+	it->prev_hot = s->hot->prev_hot;
+	it->prev_hot->next_hot = it;
+	s->hot->prev_hot = it;
+}
+
+static void
+hot_remove(struct kmap_item *it)
+{
+	struct kmap_set *s = it->set;
+
+	if (!it->hot)
+		return;
+	it->hot = false;
+	s->nhot--;
+	if (it->next_hot == it)
+		s->hot = NULL;
+	else {
+		it->prev_hot->next_hot = it->next_hot;
+		it->next_hot->prev_hot = it->prev_hot;
+		if (s->hot == it)
+			s->hot = it->next_hot;
+	}
+}
+
+static uint64_t
+tag_of(const struct kmap_item *it)
+{
+	return it->set->base + ((uint64_t)(it->gen & 0xffff) << 24 |
+	    (uint32_t)it->fd);
+}
+
+static bool
+is_tag(const struct kmap_set *s, uint64_t data)
+{
+	return data - s->base < UINT64_C(1) << 41;
+}
+
+/* The application's value lies where our tags do: one in 2^23, or malice. */
+static bool
+base_clashes(const struct kmap_set *s, uint64_t data)
+{
+	return a_load(&s->tagged) != 0 && is_tag(s, data);
+}
+
+static void
+base_choose(struct kmap_set *s)
+{
+	bool again;
+
+	do {
+		kmap_syscall(SYS_getrandom, &s->base, sizeof(s->base), 1, 0, 0,
+		    0);
+		again = s->base > UINT64_MAX - (UINT64_C(1) << 42);
+		for (size_t i = 0; i < s->nby_fd && !again; i++)
+			again = s->by_fd[i] != NULL &&
+			    is_tag(s, s->by_fd[i]->data);
+	} while (again);
+}
+
+/* Registers the bells, so that the kernel's readiness of the epoll fd shows
+ * what arrives on rings. */
+static bool
+attach(struct kmap_set *s, const struct kmap_link *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int r;
+
+	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
+	if (s->bell < 0) {
+		s->bell = kmap_fd_hide(kmap_sys_raise(kmap_sys_eventfd(0,
+		    EFD_CLOEXEC | EFD_NONBLOCK)));
+		if (s->bell < 0 || kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD,
+		    s->bell, &ev) != 0)
+			return false;
+	}
+	for (int i = 0; i < KMAP_COMMONS; i++) {
+		if (s->commons[i] == l->my_common)
+			return true;
+		if (s->commons[i] >= 0)
+			continue;
+		r = kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, l->my_common,
+		    &ev);
+		if (r != 0 && r != -EEXIST)
+			return false;
+		s->commons[i] = l->my_common;
+		return true;
+	}
+	return false;
+}
+
+static int
+register_tag(struct kmap_item *it, int op)
+{
+	struct epoll_event ev = { .events = CARRIER_EVENTS |
+		(it->kernel_out ? EPOLLOUT : 0u) };
+
+	ev.data.u64 = tag_of(it);
+	return kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
+}
+
+static bool
+item_tag(struct kmap_item *it, struct kmap_ent *e)
+{
+	struct kmap_set *s = it->set;
+	int r;
+
+	if (it->tagged)
+		return true;
+	if (s->forked || e->ep->link == NULL)
+		return false;
+	if (a_load(&s->tagged) == 0) {
+		base_choose(s);
+		a_store_rel(&s->tagged, 1u);
+	}
+	if (!attach(s, e->ep->link))
+		return false;
+	it->gen++;
+	it->kernel_out = false;
+	if (it->exclusive) {
+		/* EPOLLEXCLUSIVE refuses MOD. */
+		kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, it->fd, NULL);
+		r = register_tag(it, EPOLL_CTL_ADD);
+	} else
+		r = register_tag(it, EPOLL_CTL_MOD);
+	if (r != 0)
+		return false;
+	it->tagged = true;
+	it->ent = e;
+	it->look = true;
+	it->trigger = true;
+	it->seen_tail = e->ep->rx.ring.head;
+	hot_add(it);
+	return true;
+}
+
+/* Back to the application's own registration. */
+static void
+item_untag(struct kmap_item *it)
+{
+	struct epoll_event ev = { .events = it->events, .data.u64 = it->data };
+
+	if (!it->tagged)
+		return;
+	hot_remove(it);
+	it->tagged = false;
+	it->ent = NULL;
+	kmap_sys_epoll_ctl(it->set->fd, it->active ? EPOLL_CTL_MOD :
+	    EPOLL_CTL_DEL, it->fd, &ev);
+}
+
+/* ---- from the fd table ---- */
+
+/* kmap_fdtab_lock is held: out of the number's list, and gone. */
+static void
+item_drop(struct kmap_item *it)
+{
+	struct kmap_fdslot *sl = kmap_fdslot(it->fd);
+	struct kmap_item **at = &sl->items;
+
+	while (*at != NULL && *at != it)
+		at = &(*at)->next_of_fd;
+	if (*at != NULL)
+		*at = it->next_of_fd;
+	hot_remove(it);
+	it->set->by_fd[it->fd] = NULL;
+	item_put(it);
+}
+
+void
+kmap_items_close(int fd, bool keep)
+{
+	struct kmap_fdslot *sl = kmap_fdslot(fd);
+	struct kmap_item *it;
+
+	kmap_lock(&kmap_fdtab_lock);
+	while ((it = sl->items) != NULL) {
+		struct kmap_set *s = it->set;
+
+		kmap_lock(&s->lock);
+		/* A dup keeps the registration alive: from now on it cannot
+		 * be changed any more, so it becomes the application's. */
+		if (keep && it->tagged) {
+			struct kmap_ent *e = it->ent;
+
+			item_untag(it);
+			kmap_unlock(&s->lock);
+			kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);
+			kmap_lock(&s->lock);
+		} else if (it->tagged)
+			kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL);
+		item_drop(it);
+		kmap_unlock(&s->lock);
+	}
+	kmap_unlock(&kmap_fdtab_lock);
+}
+
+/* Calls fn for each registration of an endpoint of this process. */
+static bool
+items_each(struct kmap_ent *e, bool (*fn)(struct kmap_item *,
+    struct kmap_ent *))
+{
+	bool ok = true;
+	int left = (int)a_load(&e->fds);
+
+	kmap_lock(&kmap_fdtab_lock);
+	for (int fd = left == 1 ? e->fd : 0; left > 0 &&
+	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+		struct kmap_fdslot *sl = kmap_fdslot(fd);
+
+		if (sl == NULL) {
+			fd |= KMAP_FD_CHUNK - 1;
+			continue;
+		}
+		if (atomic_load(&sl->ent) != e)
+			continue;
+		left--;
+		for (struct kmap_item *it = sl->items; it != NULL;
+		    it = it->next_of_fd) {
+			kmap_lock(&it->set->lock);
+			ok = fn(it, e) && ok;
+			kmap_unlock(&it->set->lock);
+		}
+	}
+	kmap_unlock(&kmap_fdtab_lock);
+	return ok;
+}
+
+bool
+kmap_items_tag(struct kmap_ent *e)
+{
+	return items_each(e, item_tag);
+}
+
+static bool
+item_not_waited(struct kmap_item *it, struct kmap_ent *e)
+{
+	(void)e;
+	return a_load(&it->set->waited) == 0;
+}
+
+bool
+kmap_items_seen(struct kmap_ent *e)
+{
+	return !items_each(e, item_not_waited);
+}
+
+void
+kmap_set_close(struct kmap_set *s, int fd)
+{
+	(void)fd;
+	if (a_sub(&s->fds, 1u) != 1)
+		return;
+	kmap_lock(&kmap_fdtab_lock);
+	kmap_lock(&s->lock);
+	for (size_t i = 0; i < s->nby_fd; i++)
+		if (s->by_fd[i] != NULL)
+			item_drop(s->by_fd[i]);
+	if (s->bell >= 0)
+		kmap_fd_hidden_close(s->bell);
+	if (s->nby_fd != 0)
+		kmap_sys_munmap(s->by_fd, s->nby_fd * sizeof(*s->by_fd));
+	s->nby_fd = 0;
+	s->by_fd = NULL;
+	s->bell = -1;
+	kmap_unlock(&s->lock);
+	kmap_unlock(&kmap_fdtab_lock);
+	/* Sleepers may still look at it: it is kept, not reused. */
+}
+
+void
+kmap_sets_forked(bool child)
+{
+	for (int i = 0; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
+		struct kmap_fdslot *sl = kmap_fdslot(i);
+		struct kmap_set *s;
+
+		if (sl == NULL) {
+			i |= KMAP_FD_CHUNK - 1;
+			continue;
+		}
+		s = atomic_load(&sl->set);
+		if (s == NULL)
+			continue;
+		if (child) {
+			a_store(&s->lock.word, 0u);
+			a_store(&s->sleepers, 0u);
+			s->forked = true;
+		}
+	}
+	if (child)
+		a_store(&pool_lock.word, 0u);
+}
+
+/* ---- bells ---- */
+
+static void
+ring_set(struct kmap_set *s)
+{
+	static const uint64_t one = 1;
+
+	if (s->bell >= 0)
+		kmap_sys_write(s->bell, &one, sizeof(one));
+}
+
+/* A connection was rung: every set that has it looks at it. */
+static void
+rung(void *arg, struct kmap_link *l, uint32_t slot)
+{
+	struct kmap_set *self = arg;
+	struct kmap_ent *e = atomic_load(&l->ents[slot]);
+	struct kmap_fdslot *sl;
+
+	if (e == NULL)
+		return;
+	kmap_lock(&kmap_fdtab_lock);
+	for (int fd = e->fd, n = (int)a_load(&e->fds); n > 0 &&
+	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+		sl = kmap_fdslot(fd);
+		if (sl == NULL)
+			break;
+		if (atomic_load(&sl->ent) != e)
+			continue;
+		n--;
+		for (struct kmap_item *it = sl->items; it != NULL;
+		    it = it->next_of_fd) {
+			struct kmap_set *s = it->set;
+			bool wake;
+
+			if (!it->tagged)
+				continue;
+			if (s != self)
+				kmap_lock(&s->lock);
+			hot_add(it);
+			wake = s != self && (a_load(&s->sleepers) != 0 ||
+			    a_load(&s->watched) != 0);
+			if (s != self)
+				kmap_unlock(&s->lock);
+			if (wake)
+				ring_set(s);
+		}
+	}
+	kmap_unlock(&kmap_fdtab_lock);
+}
+
+void
+kmap_bells_take(struct kmap_set *self)
+{
+	struct kmap_link *l;
+
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next)) {
+		if (kmap_unlikely(l->inherited)) {
+			/* The parent takes the bits: look at all of ours. */
+			for (uint32_t i = 0; i < l->nslots; i++)
+				if (atomic_load(&l->ents[i]) != NULL)
+					rung(self, l, i);
+			continue;
+		}
+		if (kmap_wake_pending(l, KMAP_PLACE_COMMON))
+			kmap_wake_take(l, KMAP_PLACE_COMMON, rung, self);
+	}
+}
+
+static bool
+bells_pending(void)
+{
+	struct kmap_link *l;
+
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (kmap_wake_pending(l, KMAP_PLACE_COMMON))
+			return true;
+	return false;
+}
+
+/* ---- readiness ---- */
+
+/* A send met a full ring and there is room again: an edge for EPOLLOUT. */
+static void
+space_edge(struct kmap_ep *ep)
+{
+	if (a_load(&ep->tx.nospace) && ep->link != NULL &&
+	    (!kmap_tx_on_ring(ep) || kmap_tx_has_room(ep)) &&
+	    a_xchg(&ep->tx.nospace, 0u) != 0)
+		a_add(&ep->tx.space_edges, 1u);
+}
+
+/* The events to report now, 0 for none. Set lock held. */
+static uint32_t
+item_ready(struct kmap_item *it)
+{
+	struct kmap_ep *ep = it->ent->ep;
+	struct kmap_ring_rx *rx;
+	bool look, changed;
+	uint64_t tail = 0;
+	int ev;
+
+	if (kmap_unlikely(ep == NULL || it->fired))
+		return 0;
+	rx = &ep->rx.ring;
+	changed = ep->link != NULL && kmap_rx_changed(ep);
+	if (it->events & EPOLLET) {
+		space_edge(ep);
+		if (rx->shm != NULL)
+			tail = a_load_acq(&rx->shm->tail);
+		if (tail != it->seen_tail ||
+		    it->seen_space != a_load(&ep->tx.space_edges) ||
+		    (changed && !kmap_rx_on_ring(ep)))
+			it->trigger = true;
+		if (!it->trigger)
+			return 0;
+	} else if (!changed && !it->look && !(it->events & EPOLLOUT) &&
+	    (kmap_rx_on_ring(ep) || ep->link == NULL))
+		return 0;
+	look = it->look;
+	ev = kmap_ready(it->ent, it->fd, (int)(it->events & ~FLAGS), &look);
+	it->look = look;
+	if (it->events & EPOLLET) {
+		it->trigger = false;
+		it->seen_tail = tail;
+		it->seen_space = a_load(&ep->tx.space_edges);
+	}
+	return (uint32_t)ev & (it->events | ALWAYS);
+}
+
+static void
+report(struct kmap_item *it, uint32_t ev, struct epoll_event *out)
+{
+	out->events = ev;
+	out->data.u64 = it->data;
+	if (it->events & EPOLLONESHOT)
+		it->fired = true;
+}
+
+/* Looks at each hot item once, beginning where the last look ended. */
+static int
+hot_scan(struct kmap_set *s, struct epoll_event *out, int max)
+{
+	int n = 0;
+
+	for (unsigned int left = s->nhot; left > 0 && n < max; left--) {
+		struct kmap_item *it = s->hot;
+		uint32_t ev = item_ready(it);
+
+		s->hot = it->next_hot;
+		if (ev != 0) {
+			it->idle = 0;
+			report(it, ev, &out[n++]);
+		} else
+			it->idle++;
+	}
+	return n;
+}
+
+static bool
+wants_out(const struct kmap_item *it)
+{
+	return (it->events & EPOLLOUT) && !it->fired;
+}
+
+/*
+ * Arms one item. True: it may be ready. *full: it waits for room in a ring,
+ * which a spill may have to make.
+ */
+static bool
+item_arm(struct kmap_item *it, bool *full)
+{
+	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
+	struct kmap_ep *ep = it->ent->ep;
+
+	if (ep == NULL || ep->link == NULL)
+		return false;
+	kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
+	if (wants_out(it) && kmap_tx_on_ring(ep)) {
+		if (!(it->events & EPOLLET) || a_load(&ep->tx.nospace)) {
+			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
+			if (!kmap_tx_has_room(ep)) {
+				it->full_then = kmap_tx_progress(ep);
+				*full = true;
+			}
+		}
+	} else if (wants_out(it) && !it->kernel_out) {
+		/* By TCP: the carrier's own edge tells of room. */
+		it->kernel_out = true;
+		register_tag(it, EPOLL_CTL_MOD);
+	}
+	return item_ready(it) != 0;
+}
+
+/* An edge that was eaten by the look after arming is still to be told. */
+static bool
+item_arm_keep(struct kmap_item *it, bool *full)
+{
+	bool was = it->trigger;
+
+	if (!item_arm(it, full)) {
+		it->trigger = was && it->trigger;
+		return false;
+	}
+	it->trigger = true;
+	return true;
+}
+
+/*
+ * Every hot item is armed and cools down. True: one is ready (it stays hot).
+ */
+static bool
+set_arm(struct kmap_set *s, bool *full)
+{
+	struct kmap_link *l;
+	bool ready = false;
+
+	for (unsigned int left = s->nhot; left > 0; left--) {
+		struct kmap_item *it = s->hot;
+		bool f = false;
+
+		s->hot = it->next_hot;
+		if (item_arm_keep(it, &f))
+			ready = true;
+		else if (!f)
+			hot_remove(it);
+		*full |= f;
+	}
+	if (ready)
+		return true;
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		kmap_wake_sleep_begin(l, KMAP_PLACE_COMMON);
+	return bells_pending();
+}
+
+/* Rings that stayed full for long go back to TCP. */
+static void
+set_spill(struct kmap_set *s)
+{
+	for (unsigned int left = s->nhot; left > 0; left--) {
+		struct kmap_item *it = s->hot;
+		struct kmap_ep *ep = it->ent->ep;
+
+		s->hot = it->next_hot;
+		if (ep == NULL || ep->link == NULL || !wants_out(it) ||
+		    !kmap_tx_on_ring(ep) || kmap_tx_has_room(ep))
+			continue;
+		kmap_tx_spill(it->ent, it->full_then);
+		it->look = true;
+	}
+}
+
+/*
+ * What the kernel brought: tags become hot items, bells are taken, the
+ * application's own events stay. Returns how many stay.
+ */
+static int
+filter(struct kmap_set *s, struct epoll_event *evs, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		uint64_t off = evs[i].data.u64 - s->base;
+		struct kmap_item *it;
+
+		if (!is_tag(s, evs[i].data.u64)) {
+			evs[kept++] = evs[i];
+			continue;
+		}
+		if (off > UINT64_C(1) << 40)
+			continue;	/* a bell */
+		it = item_of(s, (int)(off & 0xffffff));
+		if (it == NULL || !it->tagged ||
+		    (it->gen & 0xffff) != off >> 24)
+			continue;
+		it->look = true;
+		it->trigger = true;
+		hot_add(it);
+	}
+	return kept;
+}
+
+/* ---- waiting ---- */
+
+struct wait {
+	struct kmap_set *set;
+	struct epoll_event *evs;
+	int max;
+	uint64_t deadline;	/* 0: none; 1: do not wait */
+	const sigset_t *mask;
+};
+
+/* One look at everything that user space knows, and now and then at the
+ * kernel's fds. Set lock held. */
+static int
+set_look(struct wait *w, bool kernel)
+{
+	struct kmap_set *s = w->set;
+	int n = 0;
+
+	if (kernel || ++s->unlooked >= KERNEL_EACH) {
+		s->unlooked = 0;
+		n = kmap_sys_epoll_look(s->fd, w->evs, w->max);
+		if (n < 0)
+			return n;
+		n = filter(s, w->evs, n);
+	}
+	return n + hot_scan(s, w->evs + n, w->max - n);
+}
+
+static int
+set_poll(struct wait *w, uint64_t t0)
+{
+	struct kmap_set *s = w->set;
+	uint64_t limit = kmap_policy_begin(&s->policy, t0), t = t0, t2;
+	int n = 0;
+
+	if (limit == 0 || a_load(&s->sleepers) != 0)
+		return 0;
+	kmap_stats_count(KMAP_STAT_polls);
+	while (t - t0 < limit) {
+		kmap_unlock(&s->lock);
+		kmap_sys_yield();
+		kmap_bells_take(NULL);
+		kmap_lock(&s->lock);
+		n = set_look(w, false);
+		if (n != 0)
+			break;
+		t2 = kmap_now();
+		if (kmap_policy_preempted(&s->policy, t2, t2 - t))
+			return 0;
+		t = t2;
+	}
+	if (n != 0)
+		kmap_policy_hit(&s->policy, kmap_now() - t0);
+	else
+		kmap_policy_miss(&s->policy);
+	return n;
+}
+
+struct set_sleep {
+	struct kmap_set *set;
+};
+
+static void
+set_sleep_end(struct set_sleep *z)
+{
+	if (z->set != NULL)
+		a_sub(&z->set->sleepers, 1u);
+}
+
+/* Sleeps in the kernel; the lock is not held. */
+static int
+set_sleep(struct wait *w, uint64_t stop)
+{
+	struct set_sleep z __attribute__((cleanup(set_sleep_end))) =
+	    { w->set };
+	uint64_t now;
+	int ms = -1, n;
+
+	if (stop != 0) {
+		now = kmap_now();
+		/* Rounded up: down, the last millisecond would spin. */
+		ms = stop <= now ? 0 : (int)kmap_min((stop - now + MS - 1) /
+		    MS, INT32_MAX);
+	}
+	kmap_stats_count(KMAP_STAT_sleeps);
+	n = w->mask != NULL ?
+	    kmap_real.epoll_pwait(w->set->fd, w->evs, w->max, ms, w->mask) :
+	    kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
+	return n < 0 ? -errno : n;
+}
+
+static uint64_t
+last_rung(void)
+{
+	struct kmap_link *l;
+	uint64_t at = 0;
+
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		at = kmap_max(at, kmap_rung_at(l));
+	return at;
+}
+
+/*
+ * Others sleep in this set, or look at its fd from outside: what is hot must
+ * not stay unarmed behind our back, and what is ready must show.
+ */
+static void
+settle(struct kmap_set *s)
+{
+	bool full = false;
+
+	if (a_load(&s->sleepers) == 0 && a_load(&s->watched) == 0)
+		return;
+	if (set_arm(s, &full))
+		ring_set(s);
+}
+
+static int
+set_wait(struct wait *w)
+{
+	struct kmap_set *s = w->set;
+	uint64_t t0, stop;
+	bool full = false, first = true;
+	int n;
+
+	for (;;) {
+		kmap_bells_take(NULL);
+		kmap_lock(&s->lock);
+		n = set_look(w, w->deadline == 1 && s->nhot == 0);
+		if (n == 0 && w->deadline == 1)
+			n = set_look(w, true);
+		if (n != 0 || w->deadline == 1)
+			break;
+		t0 = kmap_now();
+		if (w->deadline != 0 && t0 >= w->deadline && !first)
+			break;
+		first = false;
+		n = set_poll(w, t0);
+		if (n != 0)
+			break;
+		full = false;
+		a_add(&s->sleepers, 1u);
+		if (set_arm(s, &full)) {
+			a_sub(&s->sleepers, 1u);
+			kmap_unlock(&s->lock);
+			continue;
+		}
+		kmap_unlock(&s->lock);
+		stop = w->deadline;
+		if (full)
+			stop = stop != 0 ? kmap_min(stop, t0 + SPILL_NS) :
+			    t0 + SPILL_NS;
+		n = set_sleep(w, stop);
+		if (n < 0)
+			return n;
+		kmap_bells_take(NULL);
+		kmap_lock(&s->lock);
+		if (n > 0)
+			kmap_policy_woken(&s->policy, t0, last_rung(),
+			    kmap_now());
+		else
+			kmap_policy_timed_out(&s->policy);
+		if (n == 0 && full)
+			set_spill(s);
+		n = filter(s, w->evs, n);
+		s->unlooked = 0;
+		n += hot_scan(s, w->evs + n, w->max - n);
+		if (n != 0)
+			break;
+		kmap_unlock(&s->lock);
+		if (w->deadline != 0 && kmap_now() >= w->deadline)
+			return 0;
+	}
+	settle(s);
+	kmap_unlock(&s->lock);
+	return n;
+}
+
+void
+kmap_set_watch(struct kmap_set *s)
+{
+	if (a_load(&s->watched) == 0)
+		a_store(&s->watched, 1u);
+	if (a_load(&s->tagged) == 0)
+		return;
+	kmap_bells_take(NULL);
+	kmap_lock(&s->lock);
+	settle(s);
+	kmap_unlock(&s->lock);
+}
+
+static int
+plain_wait(const struct wait *w, const struct timespec *ts)
+{
+	uint64_t now;
+	int ms = -1, n;
+
+	if (w->deadline == 1)
+		ms = 0;
+	else if (w->deadline != 0) {
+		now = kmap_now();
+		ms = w->deadline <= now ? 0 :
+		    (int)kmap_min((w->deadline - now + MS - 1) / MS,
+		    INT32_MAX);
+	}
+	if (ts != NULL && kmap_real_has(KMAP_epoll_pwait2))
+		n = kmap_real.epoll_pwait2(w->set->fd, w->evs, w->max, ts,
+		    w->mask);
+	else
+		n = w->mask != NULL ? kmap_real.epoll_pwait(w->set->fd, w->evs,
+		    w->max, ms, w->mask) : kmap_real.epoll_wait(w->set->fd,
+		    w->evs, w->max, ms);
+	return n < 0 ? -errno : n;
+}
+
+/* A wait on a set in which nothing is tagged yet; that may change while we
+ * sleep, so what comes is filtered. */
+static int
+any_wait(struct wait *w, const struct timespec *ts)
+{
+	struct kmap_set *s = w->set;
+	int n;
+
+	if (a_load_acq(&s->tagged) == 0) {
+		n = plain_wait(w, ts);
+		if (n <= 0 || a_load_acq(&s->tagged) == 0)
+			return n;
+		kmap_lock(&s->lock);
+		n = filter(s, w->evs, n);
+		kmap_unlock(&s->lock);
+		if (n > 0 || w->deadline == 1)
+			return n;
+	}
+	return set_wait(w);
+}
+
+static uint64_t
+deadline_ms(int timeout)
+{
+	return timeout < 0 ? 0 : timeout == 0 ? 1 :
+	    kmap_now() + (uint64_t)timeout * MS;
+}
+
+/* The set to wait on in user space, or NULL: the kernel's business. */
+static struct kmap_set *
+waited(int ep, struct epoll_event *ev, int max)
+{
+	struct kmap_set *s = set_of(ep, false);
+
+	if (s == NULL || kmap_vfork_child())
+		return NULL;
+	if (a_load(&s->waited) == 0)
+		a_store(&s->waited, 1u);
+	if (max <= 0 || (a_load_acq(&s->tagged) != 0 &&
+	    (!kmap_readable(ev) || !kmap_readable((char *)(ev + max) - 1))))
+		return NULL;
+	return s;
+}
 
 int
 kmap_epoll_create(int size)
@@ -29,10 +1035,155 @@ epoll_create1(int flags)
 }
 KMAP_SELF(epoll_create1);
 
+/* ---- epoll_ctl ---- */
+
+/* The masks that the kernel refuses with EPOLLEXCLUSIVE. */
+static bool
+exclusive_bad(uint32_t ev)
+{
+	return (ev & EPOLLEXCLUSIVE) && (ev & ~(uint32_t)(EPOLLIN | EPOLLOUT |
+	    EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE));
+}
+
+static void
+item_set(struct kmap_item *it, const struct epoll_event *ev)
+{
+	it->active = true;
+	it->fired = false;
+	it->events = ev->events;
+	it->data = ev->data.u64;
+	it->exclusive = (ev->events & EPOLLEXCLUSIVE) != 0;
+	it->trigger = true;
+	it->look = true;
+	if (it->tagged)
+		hot_add(it);
+}
+
+/* Notes a registration that the kernel has taken. fdtab and set locks held. */
+static void
+item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
+{
+	struct kmap_fdslot *sl = kmap_fdslot_make(fd);
+	struct kmap_item *it = sl == NULL || !items_room(s, fd) ? NULL :
+	    item_alloc();
+	struct kmap_ent *e = sl == NULL ? NULL : atomic_load(&sl->ent);
+
+	if (it == NULL) {
+		if (e != NULL)
+			kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
+	it->set = s;
+	it->fd = fd;
+	s->by_fd[fd] = it;
+	it->next_of_fd = sl->items;
+	sl->items = it;
+	item_set(it, ev);
+	if (atomic_load(&sl->set) != NULL)
+		kmap_set_watch(atomic_load(&sl->set));
+	if (e != NULL && e->ep->link != NULL && kmap_rx_gated(e))
+		item_tag(it, e);
+}
+
+/* A tagged item changes in memory only; -EAGAIN: the kernel's business. */
+static int
+ctl_tagged(struct kmap_set *s, int op, int fd, const struct epoll_event *ev)
+{
+	struct kmap_item *it = item_of(s, fd);
+
+	if (it == NULL || !it->tagged)
+		return -EAGAIN;
+	switch (op) {
+	case EPOLL_CTL_ADD:
+		if (exclusive_bad(ev->events))
+			return -EINVAL;
+		if (it->active)
+			return -EEXIST;
+		item_set(it, ev);
+		return 0;
+	case EPOLL_CTL_MOD:
+		if (!it->active)
+			return (ev->events & EPOLLEXCLUSIVE) ? -EINVAL :
+			    -ENOENT;
+		if ((ev->events & EPOLLEXCLUSIVE) || it->exclusive)
+			return -EINVAL;
+		item_set(it, ev);
+		return 0;
+	case EPOLL_CTL_DEL:
+		if (!it->active)
+			return -ENOENT;
+		it->active = false;
+		hot_remove(it);
+		return 0;
+	default:
+		return -EAGAIN;
+	}
+}
+
+static int
+ctl_noted(struct kmap_set *s, int op, int fd, struct epoll_event *ev)
+{
+	struct kmap_item *it;
+	int r = ctl_tagged(s, op, fd, ev);
+
+	if (r != -EAGAIN)
+		return r;
+	if (op != EPOLL_CTL_DEL && base_clashes(s, ev->data.u64))
+		kmap_log(KMAP_WARN, "epoll data of fd %d looks like a tag", fd);
+	r = kmap_ret(kmap_real.epoll_ctl(s->fd, op, fd, ev));
+	if (r != 0)
+		return r;
+	it = item_of(s, fd);
+	if (op == EPOLL_CTL_DEL) {
+		if (it != NULL)
+			item_drop(it);
+	} else if (it != NULL)
+		item_set(it, ev);
+	else
+		item_add(s, fd, ev);
+	return 0;
+}
+
 int
 kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-	return kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
+	struct epoll_event copy = { 0 };
+	struct kmap_set *s;
+	int r;
+
+	if (kmap_fd_hidden(ep) || kmap_fd_hidden(fd))
+		return -EBADF;
+	s = set_of(ep, false);
+	if (kmap_vfork_child() || fd < 0 || ep < 0 ||
+	    (op != EPOLL_CTL_DEL && kmap_copy(&copy, ev, sizeof(copy)) != 0))
+		return kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
+	if (s == NULL) {
+		/* Is it one at all? The kernel says so first. */
+		r = kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
+		if (r != 0 || op != EPOLL_CTL_ADD ||
+		    (s = set_of(ep, true)) == NULL)
+			return r;
+		kmap_lock(&kmap_fdtab_lock);
+		kmap_lock(&s->lock);
+		item_add(s, fd, &copy);
+		kmap_unlock(&s->lock);
+		kmap_unlock(&kmap_fdtab_lock);
+		return r;
+	}
+	/* The usual change: one lock, no table. */
+	if (op != EPOLL_CTL_ADD || a_load(&s->tagged) != 0) {
+		kmap_lock(&s->lock);
+		r = ctl_tagged(s, op, fd, &copy);
+		kmap_unlock(&s->lock);
+		if (r != -EAGAIN)
+			return r;
+	}
+	kmap_lock(&kmap_fdtab_lock);
+	kmap_lock(&s->lock);
+	r = ctl_noted(s, op, fd, op == EPOLL_CTL_DEL ? ev : &copy);
+	kmap_unlock(&s->lock);
+	kmap_unlock(&kmap_fdtab_lock);
+	return r;
 }
 
 KMAP_EXPORT int
@@ -45,7 +1196,12 @@ KMAP_SELF(epoll_ctl);
 int
 kmap_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 {
-	return kmap_ret(kmap_real.epoll_wait(ep, ev, max, timeout));
+	struct kmap_set *s = waited(ep, ev, max);
+
+	if (s == NULL)
+		return kmap_ret(kmap_real.epoll_wait(ep, ev, max, timeout));
+	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
+		NULL }, NULL);
 }
 
 KMAP_EXPORT int
@@ -59,7 +1215,13 @@ int
 kmap_epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 	const sigset_t *mask)
 {
-	return kmap_ret(kmap_real.epoll_pwait(ep, ev, max, timeout, mask));
+	struct kmap_set *s = waited(ep, ev, max);
+
+	if (s == NULL || (mask != NULL && !kmap_readable(mask)))
+		return kmap_ret(
+			kmap_real.epoll_pwait(ep, ev, max, timeout, mask));
+	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
+		mask }, NULL);
 }
 
 KMAP_EXPORT int
@@ -74,7 +1236,21 @@ int
 kmap_epoll_pwait2(int ep, struct epoll_event *ev, int max,
 	const struct timespec *timeout, const sigset_t *mask)
 {
-	return kmap_ret(kmap_real.epoll_pwait2(ep, ev, max, timeout, mask));
+	struct kmap_set *s = waited(ep, ev, max);
+	uint64_t end = 0;
+
+	if (s == NULL || (mask != NULL && !kmap_readable(mask)) ||
+	    (timeout != NULL && (!kmap_readable(timeout) ||
+	    timeout->tv_sec < 0 ||
+	    (unsigned long)timeout->tv_nsec >= 1000000000)))
+		return kmap_ret(
+			kmap_real.epoll_pwait2(ep, ev, max, timeout, mask));
+	if (timeout != NULL && timeout->tv_sec < 1000000000) {
+		end = (uint64_t)timeout->tv_sec * 1000000000u +
+		    (uint64_t)timeout->tv_nsec;
+		end = end == 0 ? 1 : end + kmap_now();
+	}
+	return any_wait(&(struct wait){ s, ev, max, end, mask }, timeout);
 }
 
 KMAP_EXPORT int

@@ -20,6 +20,8 @@ int kmap_shutdown(int fd, int how);
 int kmap_close(int fd);
 int kmap_close_range(unsigned int first, unsigned int last, int flags);
 void kmap_closefrom(int first);
+/* Notes that fd2 is a duplicate of fd; returns fd2. */
+int kmap_duplicated(int fd, int fd2);
 int kmap_dup(int fd);
 int kmap_dup2(int fd, int fd2);
 int kmap_dup3(int fd, int fd2, int flags);

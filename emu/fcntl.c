@@ -3,13 +3,25 @@
 #include "call.h"
 #include "family.h"
 
+#include "stream.h"
+
 int
 kmap_fcntl(int fd, int cmd, void *arg)
 {
-	int r = kmap_ret(kmap_real.fcntl(fd, cmd, arg));
+	struct kmap_ent *e = kmap_fd_ent(fd);
+	int r;
 
+	if (kmap_fd_hidden(fd))
+		return -EBADF;
+	r = kmap_ret(kmap_real.fcntl(fd, cmd, arg));
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
-		kmap_fd_born(r);
+		return kmap_duplicated(fd, r);
+	if (r >= 0 && e != NULL && cmd == F_SETFL) {
+		a_store(&e->ep->nonblock,
+			((long)arg & O_NONBLOCK) ? 1u : 0u);
+		if ((long)arg & O_ASYNC)
+			kmap_go_down(e, fd, KMAP_WHY_ASYNC);
+	}
 	return r;
 }
 

@@ -9,4 +9,7 @@
  */
 extern bool kmap_awake;
 
+/* handler.c */
+void kmap_handlers_init(void);
+
 #endif

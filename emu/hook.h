@@ -1,9 +1,6 @@
 /*
  * Where the emulation enters the wrappers. Hooks return -errno and write no
  * errno; those named *_leave keep errno as the real call left it.
- *
- * Here every hook stands for "nothing is upgraded": the bytes come from the
- * kernel, nothing is hidden, nothing is remembered.
  */
 #ifndef KMAP_EMU_HOOK_H
 #define KMAP_EMU_HOOK_H
@@ -12,6 +9,9 @@
 #include <stdbool.h>
 
 #include "types.h"
+
+#include "fdtab.h"
+#include "link.h"
 
 /*
  * One data call on its way through the library. It lives on the caller's
@@ -23,17 +23,21 @@ struct kmap_iocall {
 	int fd;
 	bool entered; /* counted in; the cleanup counts it out */
 	bool tx;
-	void *endpoint;
+	struct kmap_ent *ent;
 };
+
+/* Counts a call out of the kernel; the last one may bring consent. */
+void kmap_iocall_out(struct kmap_iocall *c);
 
 static inline void
 kmap_iocall_cleanup(struct kmap_iocall *c)
 {
-	(void)c;
+	if (kmap_unlikely(c->entered))
+		kmap_iocall_out(c);
 }
 
 #define KMAP_IOCALL(c)                                                         \
-	struct kmap_iocall c __attribute__((cleanup(kmap_iocall_cleanup)))
+	struct kmap_iocall c __attribute__((cleanup(kmap_iocall_cleanup))) = { .fd = -1 }
 
 /* A receiving call, in one form for all of them. */
 struct kmap_rxreq {
@@ -65,60 +69,61 @@ struct kmap_txreq {
  * True: the bytes of this call come from the kernel; make the real call and
  * then kmap_rx_leave, whatever it returned.
  */
+bool kmap_rx_kernel_slow(struct kmap_iocall *c);
+ssize_t kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r);
+bool kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len);
+ssize_t kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r);
+
 static inline bool
 kmap_rx_kernel(struct kmap_iocall *c, int fd)
 {
-	(void)c;
-	(void)fd;
-	return true;
+	c->fd = fd;
+	c->ent = kmap_fd_ent(fd);
+	return kmap_likely(c->ent == NULL) || kmap_rx_kernel_slow(c);
 }
 
 static inline ssize_t
 kmap_rx_leave(struct kmap_iocall *c, ssize_t r)
 {
-	(void)c;
-	return r;
+	return kmap_likely(!c->entered) ? r : kmap_rx_leave_slow(c, r);
 }
 
 /* The same call on a ring. Returns bytes or -errno. */
-static inline ssize_t
-kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
-{
-	(void)c;
-	(void)req;
-	return -ENOSYS;
-}
+ssize_t kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req);
 
+/* len: what the call is about to send, as far as that is known cheaply. */
 static inline bool
-kmap_tx_kernel(struct kmap_iocall *c, int fd)
+kmap_tx_kernel(struct kmap_iocall *c, int fd, size_t len)
 {
-	(void)c;
-	(void)fd;
-	return true;
+	c->fd = fd;
+	c->tx = true;
+	c->ent = kmap_fd_ent(fd);
+	return kmap_likely(c->ent == NULL) || kmap_tx_kernel_slow(c, len);
 }
 
 static inline ssize_t
 kmap_tx_leave(struct kmap_iocall *c, ssize_t r)
 {
-	(void)c;
-	return r;
+	return kmap_likely(!c->entered) ? r : kmap_tx_leave_slow(c, r);
 }
 
-static inline ssize_t
-kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
-{
-	(void)c;
-	(void)req;
-	return -ENOSYS;
-}
+ssize_t kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req);
 
 /*
  * A number came back from libc: whatever the fd table still says of it is
  * stale (libc closed it where we did not see). Returns fd; -1 is ignored.
  */
+void kmap_fd_forget(int fd);
+
 static inline int
 kmap_fd_born(int fd)
 {
+	struct kmap_fdslot *s = kmap_fdslot(fd);
+
+	if (s != NULL && kmap_unlikely(atomic_load(&s->ent) != NULL ||
+	    atomic_load(&s->set) != NULL || s->items != NULL ||
+	    a_load(&s->kind) != 0))
+		kmap_fd_forget(fd);
 	return fd;
 }
 
@@ -126,18 +131,13 @@ kmap_fd_born(int fd)
  * libc is about to close fd where no wrapper sees it (fclose, freopen).
  * Runs before, because afterwards the number may be somebody else's.
  */
-static inline void
-kmap_fd_closing(int fd)
-{
-	(void)fd;
-}
+void kmap_fd_closing(int fd);
 
 /* Whether fd is one of the library's own, which the program must not see. */
 static inline bool
 kmap_fd_hidden(int fd)
 {
-	(void)fd;
-	return false;
+	return kmap_unlikely(kmap_fd_is_hidden(fd));
 }
 
 /*
@@ -145,21 +145,10 @@ kmap_fd_hidden(int fd)
  * process): it must be on TCP from here on. Returns 0, or -errno if that
  * cannot be and the call has to fail instead. why is a KMAP_ call number.
  */
-static inline int
-kmap_fd_unseen(int fd, int why)
-{
-	(void)fd;
-	(void)why;
-	return 0;
-}
+int kmap_fd_unseen(int fd, int why);
 
 /* fd was passed to another process by SCM_RIGHTS, or came from one. */
-static inline int
-kmap_fd_passed_out(int fd)
-{
-	(void)fd;
-	return 0;
-}
+int kmap_fd_passed_out(int fd);
 
 static inline void
 kmap_fd_passed_in(int fd)
@@ -171,21 +160,21 @@ kmap_fd_passed_in(int fd)
 static inline bool
 kmap_any_upgraded(void)
 {
-	return false;
+	return atomic_load(&kmap_links) != NULL;
 }
 
 /* True: every wait may go to the kernel as it is. */
 static inline bool
 kmap_wait_kernel(void)
 {
-	return true;
+	return !kmap_any_upgraded();
 }
 
 /* True: signal dispositions may go to the kernel as they are. */
 static inline bool
 kmap_sig_kernel(void)
 {
-	return true;
+	return false;
 }
 
 /*
@@ -193,61 +182,39 @@ kmap_sig_kernel(void)
  * KMAP_syscall for raw ones. For fork and daemon the two later hooks run
  * behind libc's atfork handlers. vfork has none but kmap_vfork_* in fork.c.
  */
-static inline void
-kmap_fork_before(int kind)
-{
-	(void)kind;
-}
+void kmap_fork_before(int kind);
 
-static inline void
-kmap_fork_parent(int kind, pid_t pid)
-{
-	(void)kind;
-	(void)pid;
-}
+void kmap_fork_parent(int kind, pid_t pid);
 
-static inline void
-kmap_fork_child(int kind)
-{
-	(void)kind;
-}
+void kmap_fork_child(int kind);
 
 /*
  * Before a new image takes this process's place. The environment to use is
  * returned; kmap_exec_failed runs if the call came back.
  */
-static inline char *const *
-kmap_exec_before(char *const envp[])
-{
-	return envp;
-}
+char *const *kmap_exec_before(char *const envp[]);
 
-static inline void
-kmap_exec_failed(void)
-{
-}
+void kmap_exec_failed(void);
 
 /* The process ends now, without destructors. May run twice. */
-static inline void
-kmap_end(void)
-{
-}
+void kmap_end(void);
 
 /* The program installs a seccomp filter; made an io_uring; pins memory. */
-static inline void
-kmap_seccomp_filter(void)
-{
-}
+void kmap_seccomp_filter(void);
 
-static inline void
-kmap_uring(void)
-{
-}
+void kmap_uring(void);
 
-static inline void
-kmap_pinned(int flags)
-{
-	(void)flags;
-}
+void kmap_pinned(int flags);
+
+/* life.c: a connection exists from here on; a number goes away. */
+void kmap_connected(int fd);
+void kmap_accepted(int listener, int fd);
+void kmap_fd_leave(int fd);
+/* io.c: sendfile and splice with an endpoint. */
+ssize_t kmap_sendfile_ring(int out, int in, off_t *off, size_t n);
+ssize_t kmap_splice_in(struct kmap_iocall *c, int out, size_t n,
+		       unsigned int flags);
+ssize_t kmap_splice_out(struct kmap_iocall *c, int in, size_t n,
+			unsigned int flags);
 
 #endif

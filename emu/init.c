@@ -2,9 +2,15 @@
 
 #include "guard.h"
 
+#include <dlfcn.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
+#include "env.h"
+#include "pair.h"
 #include "real.h"
+#include "testpoint.h"
+#include "wait.h"
 
 bool kmap_awake;
 
@@ -16,5 +22,12 @@ __attribute__((constructor(101))) static void
 init(void)
 {
 	kmap_real_init();
-	kmap_awake = !getauxval(AT_SECURE);
+	if (getauxval(AT_SECURE))
+		return;
+	kmap_env_read(environ);
+	kmap_testpoint_hook = dlsym(RTLD_DEFAULT, "kmap_testpoint");
+	kmap_consent_hook = kmap_items_tag;
+	kmap_seen_hook = kmap_items_seen;
+	kmap_awake = true;
+	kmap_handlers_init();
 }

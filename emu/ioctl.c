@@ -3,10 +3,34 @@
 #include "call.h"
 #include "family.h"
 
+#include <linux/sockios.h>
+
+#include "stream.h"
+
 int
 kmap_ioctl(int fd, unsigned long req, void *arg)
 {
-	return kmap_ret(kmap_real.ioctl(fd, req, arg));
+	struct kmap_ent *e = kmap_fd_ent(fd);
+	int r;
+
+	if (kmap_fd_hidden(fd))
+		return -EBADF;
+	if (e == NULL || kmap_vfork_child())
+		return kmap_ret(kmap_real.ioctl(fd, req, arg));
+	if (req == SIOCATMARK)
+		kmap_go_down(e, fd, KMAP_WHY_URGENT);
+	r = kmap_ret(kmap_real.ioctl(fd, req, arg));
+	if (r < 0)
+		return r;
+	if (req == FIONBIO)
+		a_store(&e->ep->nonblock, *(int *)arg != 0 ? 1u : 0u);
+	else if (req == FIOASYNC && *(int *)arg != 0)
+		kmap_go_down(e, fd, KMAP_WHY_ASYNC);
+	else if (req == FIONREAD)
+		*(int *)arg = kmap_rx_queued(e, *(int *)arg);
+	else if (req == SIOCOUTQ)
+		*(int *)arg += kmap_tx_queued(e);
+	return r;
 }
 
 KMAP_EXPORT int

@@ -3,9 +3,44 @@
 #include "call.h"
 #include "family.h"
 
+#include "sys.h"
+#include "wait.h"
+
+/* The deadline of kmap_wait_fds; 1: do not wait. */
+static uint64_t
+deadline(const struct timespec *t)
+{
+	uint64_t now;
+
+	if (t == NULL)
+		return 0;
+	if (t->tv_sec == 0 && t->tv_nsec == 0)
+		return 1;
+	now = kmap_now();
+	if ((uint64_t)t->tv_sec >= (UINT64_MAX - now) / 1000000000u - 1)
+		return 0;
+	return now + (uint64_t)t->tv_sec * 1000000000u + t->tv_nsec;
+}
+
+/* Whether some of it is to be answered from user space. What the kernel
+ * refuses as a whole is left to it. */
+static bool
+concerns(struct pollfd *fds, nfds_t n)
+{
+	return kmap_unlikely(kmap_any_upgraded()) && n > 0 &&
+		n <= KMAP_FD_CHUNK * KMAP_FD_CHUNKS && kmap_readable(fds) &&
+		kmap_readable((char *)(fds + n) - 1) && !kmap_vfork_child() &&
+		kmap_wait_concerns(fds, n);
+}
+
 int
 kmap_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
+	struct timespec t = {timeout / 1000, timeout % 1000 * 1000000L};
+
+	if (concerns(fds, n))
+		return kmap_wait_fds(
+			fds, n, deadline(timeout < 0 ? NULL : &t), NULL);
 	return kmap_ret(kmap_real.poll(fds, n, timeout));
 }
 
@@ -21,6 +56,10 @@ int
 kmap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 	const sigset_t *mask)
 {
+	if (concerns(fds, n) &&
+		(timeout == NULL || (timeout->tv_sec >= 0 &&
+			(unsigned long)timeout->tv_nsec < 1000000000)))
+		return kmap_wait_fds(fds, n, deadline(timeout), mask);
 	return kmap_ret(kmap_real.ppoll(fds, n, timeout, mask));
 }
 

@@ -13,7 +13,7 @@ do_write(int fd, const void *buf, size_t n)
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, n)) {
 		ssize_t r = kmap_real.write(fd, buf, n);
 
 		return kmap_tx_leave(&c, r);
@@ -45,7 +45,7 @@ writev(int fd, const struct iovec *iov, int iovcnt)
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, 0)) {
 		ssize_t r = kmap_real.writev(fd, iov, iovcnt);
 
 		return kmap_tx_leave(&c, r);
@@ -66,7 +66,7 @@ pwritev2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
 
 	if (off != -1)
 		return kmap_real.pwritev2(fd, iov, iovcnt, off, flags);
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, 0)) {
 		ssize_t r = kmap_real.pwritev2(fd, iov, iovcnt, off, flags);
 
 		return kmap_tx_leave(&c, r);
@@ -86,7 +86,7 @@ send(int fd, const void *buf, size_t n, int flags)
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, n)) {
 		ssize_t r = kmap_real.send(fd, buf, n, flags);
 
 		return kmap_tx_leave(&c, r);
@@ -107,7 +107,7 @@ sendto(int fd, const void *buf, size_t n, int flags,
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, n)) {
 		ssize_t r = kmap_real.sendto(fd, buf, n, flags, addr, len);
 
 		return kmap_tx_leave(&c, r);
@@ -148,7 +148,7 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, 0)) {
 		int e = kmap_pass_out(msg);
 		ssize_t r;
 
@@ -179,7 +179,7 @@ next_message(int fd, struct mmsghdr *m, int flags)
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, 0)) {
 		ssize_t r = kmap_real.sendmsg(fd, &m->msg_hdr, flags);
 
 		return kmap_ret(kmap_tx_leave(&c, r));
@@ -222,7 +222,7 @@ sendmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags)
 {
 	KMAP_IOCALL(c);
 
-	if (kmap_tx_kernel(&c, fd)) {
+	if (kmap_tx_kernel(&c, fd, 0)) {
 		int r = 0;
 
 		for (unsigned int i = 0; i < vlen && !r; i++) {

@@ -6,6 +6,8 @@
 ssize_t
 kmap_sendfile(int out, int in, off_t *off, size_t n)
 {
+	if (kmap_unlikely(kmap_fd_ent(out) != NULL))
+		return kmap_ret(kmap_sendfile_ring(out, in, off, n));
 	return kmap_ret(kmap_real.sendfile(out, in, off, n));
 }
 
@@ -17,11 +19,33 @@ sendfile(int out, int in, off_t *off, size_t n)
 KMAP_SELF(sendfile);
 KMAP_ALIAS_OF(sendfile64, sendfile);
 
+/* Counts the real call out of whichever direction it entered. */
+static ssize_t
+kmap_spliced(struct kmap_iocall *c, ssize_t r)
+{
+	return kmap_ret(c->tx ? kmap_tx_leave(c, r) : kmap_rx_leave(c, r));
+}
+
 ssize_t
 kmap_splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 	unsigned int flags)
 {
-	return kmap_ret(kmap_real.splice(in, inoff, out, outoff, n, flags));
+	KMAP_IOCALL(c);
+	struct stat st;
+
+	/* One end is a pipe: offsets are for the others, sockets have none. */
+	if (inoff == NULL && outoff == NULL &&
+		!(flags & ~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE |
+			SPLICE_F_GIFT))) {
+		if (kmap_fd_ent(in) != NULL && kmap_real.fstat(out, &st) == 0 &&
+			S_ISFIFO(st.st_mode) && !kmap_rx_kernel(&c, in))
+			return kmap_splice_in(&c, out, n, flags);
+		if (kmap_fd_ent(out) != NULL && kmap_real.fstat(in, &st) == 0 &&
+			S_ISFIFO(st.st_mode) && !kmap_tx_kernel(&c, out, 0))
+			return kmap_splice_out(&c, in, n, flags);
+	}
+	return kmap_spliced(&c,
+		kmap_real.splice(in, inoff, out, outoff, n, flags));
 }
 
 KMAP_EXPORT ssize_t

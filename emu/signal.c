@@ -7,13 +7,9 @@
 
 /*
  * Every way to set a disposition ends in kmap_sigaction; signal and its
- * kin are what libc makes of sigaction, said once more here.
+ * kin are what libc makes of sigaction, said once more here. What stands
+ * behind a disposition is in handler.c.
  */
-int
-kmap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
-{
-	return kmap_ret(kmap_real.sigaction(sig, act, old));
-}
 
 KMAP_EXPORT int
 sigaction(int sig, const struct sigaction *act, struct sigaction *old)

@@ -1,0 +1,208 @@
+#include "config.h"
+
+#include "call.h"
+#include "family.h"
+
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "guard.h"
+#include "stats.h"
+#include "sys.h"
+
+/*
+ * The application's handlers run behind one of ours (doc/MEMORY.md,
+ * "Signals"), for three reasons:
+ *
+ * - A handler may call write on the very endpoint whose lock the interrupted
+ *   code holds, or leave by siglongjmp. So a signal that comes while the
+ *   thread holds a lock of ours is blocked, queued again to the thread with
+ *   everything it carries, and let in when the last lock is released.
+ * - A sleep must know whether a handler ran, and whether it had SA_RESTART.
+ * - A copy from or to the application's memory that faults is EFAULT.
+ *
+ * The application sees and sets its own dispositions as ever.
+ */
+
+static struct sigaction acts[_NSIG];
+static struct kmap_lock acts_lock;
+/* Dispositions that are not the kernel's own word: bit signo - 1. */
+static kmap_a64 behind;
+
+static void handler(int sig, siginfo_t *si, void *uc);
+
+static bool
+is_handler(const struct sigaction *a)
+{
+	return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
+}
+
+static bool
+is_fault(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS;
+}
+
+/* Signals whose default end the process, where KMAP_STATS wants its line. */
+static bool
+is_fatal(int sig)
+{
+	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP ||
+		sig == SIGQUIT || sig == SIGALRM || sig == SIGUSR1 ||
+		sig == SIGUSR2 || sig == SIGPIPE || sig == SIGABRT;
+}
+
+static bool
+stands_behind(int sig, const struct sigaction *a)
+{
+	return is_handler(a) || (is_fault(sig) && a->sa_handler != SIG_IGN) ||
+		(is_fatal(sig) && a->sa_handler == SIG_DFL &&
+		kmap_stats_wanted());
+}
+
+static int
+real_set(int sig, const struct sigaction *a)
+{
+	struct sigaction k = *a;
+
+	if (!stands_behind(sig, a)) {
+		a_and(&behind, ~(UINT64_C(1) << (sig - 1)));
+		return kmap_ret(kmap_real.sigaction(sig, &k, NULL));
+	}
+	k.sa_sigaction = handler;
+	k.sa_flags |= SA_SIGINFO;
+	/* A signal that is queued again must find us again. */
+	k.sa_flags &= ~(int)SA_RESETHAND;
+	if (is_fault(sig)) {
+		/* A fault in a copy jumps out: nothing may stay blocked. */
+		sigemptyset(&k.sa_mask);
+		k.sa_flags |= SA_NODEFER;
+	}
+	a_or(&behind, UINT64_C(1) << (sig - 1));
+	return kmap_ret(kmap_real.sigaction(sig, &k, NULL));
+}
+
+int
+kmap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	struct sigaction a, was;
+	int r = 0;
+
+	if (sig < 1 || sig >= _NSIG || sig == SIGKILL || sig == SIGSTOP ||
+		kmap_vfork_child() || !kmap_awake ||
+		(act != NULL && kmap_copy(&a, act, sizeof(a)) != 0))
+		return kmap_ret(kmap_real.sigaction(sig, act, old));
+	kmap_lock(&acts_lock);
+	if (a_load(&behind) & UINT64_C(1) << (sig - 1))
+		was = acts[sig];
+	else
+		r = kmap_ret(kmap_real.sigaction(sig, NULL, &was));
+	if (r == 0 && act != NULL) {
+		struct sigaction before = acts[sig];
+
+		acts[sig] = a;
+		r = real_set(sig, &a);
+		if (r != 0)
+			acts[sig] = before;
+	}
+	kmap_unlock(&acts_lock);
+	if (r == 0 && old != NULL && kmap_copy(old, &was, sizeof(was)) != 0)
+		r = -EFAULT;
+	return r;
+}
+
+/* The disposition is the default one, and that ends the process. */
+static void
+die(int sig, const siginfo_t *si)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t one;
+
+	if (!is_fault(sig) || si->si_code <= 0)
+		kmap_end();
+	kmap_real.sigaction(sig, &dfl, NULL);
+	/* A fault comes again at the same instruction, with its own core. */
+	if (is_fault(sig) && si->si_code > 0)
+		return;
+	kmap_raw(SYS_tgkill, (long)kmap_sys_getpid(), (long)kmap_sys_gettid(),
+		(long)sig);
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	kmap_raw(SYS_rt_sigprocmask, (long)SIG_UNBLOCK, &one, NULL, 8L);
+}
+
+/* Put off until the thread holds no lock of ours. */
+static void
+put_off(int sig, siginfo_t *si, ucontext_t *uc)
+{
+	sigaddset(&uc->uc_sigmask, sig);
+	kmap_self.deferred |= UINT64_C(1) << (sig - 1);
+	kmap_raw(SYS_rt_tgsigqueueinfo, (long)kmap_sys_getpid(),
+		(long)kmap_sys_gettid(), (long)sig, si);
+}
+
+static void
+let_in(void)
+{
+	uint64_t mask = kmap_self.deferred;
+
+	kmap_self.deferred = 0;
+	kmap_raw(SYS_rt_sigprocmask, (long)SIG_UNBLOCK, &mask, NULL, 8L);
+}
+
+static void
+handler(int sig, siginfo_t *si, void *ctx)
+{
+	struct sigaction a;
+
+	if (is_fault(sig) && kmap_self.fault != NULL && si->si_code > 0)
+		__builtin_longjmp(kmap_self.fault, 1);
+	if (kmap_self.crit != 0 && !(si->si_code > 0 && (is_fault(sig) ||
+		sig == SIGFPE || sig == SIGILL || sig == SIGTRAP))) {
+		put_off(sig, si, ctx);
+		return;
+	}
+	a = acts[sig];
+	if (a.sa_handler == SIG_IGN)
+		return;
+	if (a.sa_handler == SIG_DFL) {
+		die(sig, si);
+		return;
+	}
+	kmap_self.handlers++;
+	if (!(a.sa_flags & SA_RESTART))
+		kmap_self.handlers_intr++;
+	if (a.sa_flags & SA_RESETHAND)
+		acts[sig].sa_handler = SIG_DFL;
+	if (is_fault(sig)) {
+		sigset_t mask = a.sa_mask;
+
+		if (!(a.sa_flags & SA_NODEFER))
+			sigaddset(&mask, sig);
+		kmap_raw(SYS_rt_sigprocmask, (long)SIG_BLOCK, &mask, NULL, 8L);
+	}
+	if (a.sa_flags & SA_SIGINFO)
+		a.sa_sigaction(sig, si, ctx);
+	else
+		a.sa_handler(sig);
+}
+
+/* What was set before us, or by nobody: called once at start. */
+void
+kmap_handlers_init(void)
+{
+	kmap_deferred_hook = let_in;
+	for (int sig = 1; sig < _NSIG; sig++) {
+		struct sigaction a;
+
+		if (!is_fault(sig) && !is_fatal(sig))
+			continue;
+		if (kmap_real.sigaction(sig, NULL, &a) != 0 ||
+			a.sa_handler != SIG_DFL)
+			continue;
+		acts[sig] = a;
+		if (stands_behind(sig, &a))
+			real_set(sig, &a);
+	}
+}

@@ -1,0 +1,404 @@
+#include "config.h"
+
+#include "call.h"
+#include "family.h"
+
+#include "env.h"
+#include "pair.h"
+#include "stream.h"
+#include "sys.h"
+#include "wait.h"
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define RWF_NOWAIT_	8
+/* A blocking send longer than this is cut, so that it can move midway. */
+#define LONG_SEND	(100u << 10)
+
+/* ---- the kernel path: who is in there, and what it teaches ---- */
+
+bool
+kmap_rx_kernel_slow(struct kmap_iocall *c)
+{
+	struct kmap_ent *e = c->ent;
+
+	if (kmap_vfork_child())
+		return true;
+	if (kmap_likely(kmap_rx_gated(e))) {
+		if (kmap_unlikely(e->provisional ||
+		    !a_load(&e->ep->rx.consented)))
+			kmap_pair_tick(e, c->fd);
+		return false;
+	}
+	if (a_load(&e->ep->role) == KMAP_CONNECTOR ||
+	    a_load(&e->ep->stage) == KMAP_PAIRED)
+		kmap_pair_tick(e, c->fd);
+	if (!kmap_gate_enter(&e->ep->rx.gate))
+		return false;
+	c->entered = true;
+	return true;
+}
+
+void
+kmap_iocall_out(struct kmap_iocall *c)
+{
+	struct kmap_ep *ep = c->ent->ep;
+
+	c->entered = false;
+	if (ep == NULL)
+		return;
+	if (c->tx)
+		kmap_gate_leave(&ep->tx.gate);
+	else if (kmap_gate_leave(&ep->rx.gate))
+		kmap_consent_try(c->ent, c->fd);
+}
+
+ssize_t
+kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
+{
+	struct kmap_ent *e = c->ent;
+	int saved = errno;
+
+	kmap_iocall_out(c);
+	if (r > 0) {
+		e->rx_bytes += (uint64_t)r;
+		e->rx_calls++;
+		/* With data in hand the other end has called, too: its name
+		 * stands if it has one. */
+		kmap_pair_tick(e, c->fd);
+	}
+	errno = saved;
+	return r;
+}
+
+static bool
+nonblocking(const struct kmap_ent *e, int fd)
+{
+	int fl;
+
+	if (a_load(&e->ep->stage) == KMAP_PAIRED)
+		return a_load(&e->ep->nonblock) != 0;
+	fl = kmap_sys_fcntl(fd, F_GETFL, 0);
+	return fl >= 0 && (fl & O_NONBLOCK);
+}
+
+bool
+kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
+{
+	struct kmap_ent *e = c->ent;
+	uint32_t stage;
+
+	if (kmap_vfork_child())
+		return true;
+	if (kmap_likely(kmap_tx_gated(e))) {
+		if (kmap_unlikely(e->provisional))
+			kmap_pair_tick(e, c->fd);
+		return false;
+	}
+	kmap_pair_tick(e, c->fd);
+	stage = a_load(&e->ep->stage);
+	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED)
+	    && kmap_conf.upgrade != KMAP_NEVER && !nonblocking(e, c->fd))
+		return false;
+	if (!kmap_gate_enter(&e->ep->tx.gate))
+		return false;
+	c->entered = true;
+	return true;
+}
+
+ssize_t
+kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r)
+{
+	struct kmap_ent *e = c->ent;
+	int saved = errno;
+
+	kmap_iocall_out(c);
+	if (r > 0) {
+		e->tx_bytes += (uint64_t)r;
+		e->tx_calls++;
+	}
+	errno = saved;
+	return r;
+}
+
+/* ---- receiving ---- */
+
+static uint64_t
+deadline_of(uint64_t timeo)
+{
+	return timeo != 0 ? kmap_now() + timeo : 0;
+}
+
+/* What recv(2) knows beyond the ring: urgent data, the error queue. */
+static ssize_t
+rx_by_kernel(struct kmap_iocall *c, const struct kmap_rxreq *req)
+{
+	struct msghdr m = {
+		.msg_iov = (struct iovec *)(uintptr_t)req->iov,
+		.msg_iovlen = (size_t)req->iovcnt,
+	};
+	ssize_t r;
+
+	if (req->flags & MSG_OOB)
+		kmap_go_down(c->ent, c->fd, KMAP_WHY_URGENT);
+	if (req->msg == NULL)
+		return kmap_ret(kmap_real.recvmsg(c->fd, &m, req->flags));
+	r = kmap_ret(kmap_real.recvmsg(c->fd, req->msg, req->flags));
+	return r;
+}
+
+static void
+rx_outputs(const struct kmap_rxreq *req)
+{
+	if (req->addrlen != NULL && req->addr != NULL)
+		*req->addrlen = 0;
+	if (req->msg != NULL) {
+		if (req->msg->msg_name != NULL)
+			req->msg->msg_namelen = 0;
+		req->msg->msg_controllen = 0;
+		req->msg->msg_flags = 0;
+	}
+}
+
+static ssize_t
+rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
+    size_t *done)
+{
+	struct kmap_ran ran = kmap_ran_now();
+	struct kmap_ent *e = c->ent;
+	struct kmap_iter start = op->it;
+	size_t want = op->it.left;
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		n = kmap_rx_try(e, kmap_carrier(e, c->fd), op);
+		if (n >= 0) {
+			if (op->flags & MSG_PEEK) {
+				*done = (size_t)n;
+				if (n == 0 || !(op->flags & MSG_WAITALL) ||
+				    *done >= want || *done >=
+				    e->ep->rx.ring.size)
+					return 0;
+				op->it = start;
+			} else {
+				*done += (size_t)n;
+				if (op->flags & MSG_TRUNC)
+					op->it.left = want - *done;
+				if (n == 0 || !(op->flags & MSG_WAITALL) ||
+				    *done >= want)
+					return 0;
+				continue;
+			}
+		} else if (n != -EAGAIN)
+			return n;
+		if (nb)
+			return -EAGAIN;
+		op->look = false;
+		r = kmap_wait_one(e, c->fd, POLLIN, end, ran, &op->look);
+		if (r != 0)
+			return r;
+		if (!kmap_rx_gated(e))
+			return -EAGAIN;	/* bounced: the kernel's again */
+	}
+}
+
+ssize_t
+kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
+{
+	struct kmap_ent *e = c->ent;
+	struct kmap_rx_op op = { .flags = req->flags, .pipe = -1 };
+	size_t done = 0;
+	ssize_t r;
+	bool nb;
+
+	if (req->flags & (MSG_OOB | MSG_ERRQUEUE))
+		return rx_by_kernel(c, req);
+	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
+		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
+	r = kmap_iter_init(&op.it, req->iov, (size_t)req->iovcnt);
+	if (r != 0)
+		return r;
+	if (op.it.left == 0) {
+		rx_outputs(req);
+		return 0;
+	}
+	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
+	    (req->rwf & RWF_NOWAIT_);
+	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->rcvtimeo), &done);
+	if (r < 0 && done == 0)
+		return r;
+	rx_outputs(req);
+	return (ssize_t)done;
+}
+
+/* ---- sending ---- */
+
+static ssize_t
+tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
+{
+	struct msghdr m = {
+		.msg_iov = (struct iovec *)(uintptr_t)req->iov,
+		.msg_iovlen = (size_t)req->iovcnt,
+	};
+
+	if (req->msg == NULL)
+		return kmap_ret(kmap_real.sendmsg(c->fd, &m, req->flags));
+	return kmap_ret(kmap_real.sendmsg(c->fd, req->msg, req->flags));
+}
+
+static ssize_t
+tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
+    size_t *done)
+{
+	struct kmap_ran ran = kmap_ran_now();
+	struct kmap_ent *e = c->ent;
+	size_t paced = 0;
+	bool look = true;
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		n = kmap_tx_try(e, kmap_carrier(e, c->fd), op);
+		if (n >= 0) {
+			*done += (size_t)n;
+			if (n == 0 || (op->file >= 0 ? op->file_left :
+			    op->it.left) == 0)
+				return 0;
+			if (!kmap_tx_gated(e) || e->provisional)
+				kmap_pair_tick(e, c->fd);
+			if (!nb)
+				kmap_pace(e, *done, &paced);
+			continue;
+		}
+		if (n != -EAGAIN || nb)
+			return n;
+		r = kmap_wait_one(e, c->fd, POLLOUT, end, ran, &look);
+		if (r != 0)
+			return r;
+	}
+}
+
+ssize_t
+kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
+{
+	struct kmap_ent *e = c->ent;
+	struct kmap_tx_op op = { .flags = req->flags, .file = -1 };
+	size_t done = 0;
+	ssize_t r;
+	bool nb;
+
+	if (req->flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)) {
+		kmap_go_down(e, c->fd, KMAP_WHY_URGENT);
+		return tx_by_kernel(c, req);
+	}
+	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
+		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
+	r = kmap_iter_init(&op.it, req->iov, (size_t)req->iovcnt);
+	if (r != 0)
+		return r;
+	if (op.it.left == 0)
+		return tx_by_kernel(c, req);
+	nb = nonblocking(e, c->fd) || (req->flags & MSG_DONTWAIT) ||
+	    (req->rwf & RWF_NOWAIT_);
+	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);
+	return r < 0 && done == 0 ? r : (ssize_t)done;
+}
+
+/* ---- sendfile and splice ---- */
+
+ssize_t
+kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
+{
+	KMAP_IOCALL(c);
+	struct kmap_tx_op op = { .file = in, .file_left = n };
+	int64_t pos = 0;
+	size_t done = 0;
+	ssize_t r;
+	bool nb;
+
+	if (kmap_tx_kernel(&c, out, 0))
+		return kmap_tx_leave(&c,
+		    kmap_real.sendfile(out, in, off, n));
+	if (off != NULL) {
+		if (kmap_copy(&pos, off, sizeof(pos)) != 0)
+			return kmap_errno(-EFAULT);
+		op.off = &pos;
+	}
+	if (n == 0)
+		return 0;
+	op.file_left = kmap_min(n, 0x7ffff000);
+	nb = nonblocking(c.ent, out);
+	r = tx_loop(&c, &op, nb, nb ? 0 : deadline_of(c.ent->ep->sndtimeo),
+	    &done);
+	if (off != NULL && done > 0)
+		*off = pos;
+	return r < 0 && done == 0 ? kmap_errno(r) : (ssize_t)done;
+}
+
+/* splice(2) from an endpoint to a pipe. */
+ssize_t
+kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags)
+{
+	struct kmap_rx_op op = { .pipe = out, .pipe_flags = flags };
+	struct kmap_ent *e = c->ent;
+	struct pollfd p = { .fd = out, .events = POLLOUT };
+	bool nb = a_load(&e->ep->nonblock) || (flags & SPLICE_F_NONBLOCK);
+	size_t done = 0;
+	ssize_t r;
+
+	if (n == 0)
+		return 0;
+	for (;;) {
+		op.it.left = n;
+		r = rx_loop(c, &op, nb, nb ? 0 :
+		    deadline_of(e->ep->rcvtimeo), &done);
+		if (r != -ENOSPC)
+			return r < 0 && done == 0 ? r : (ssize_t)done;
+		if (flags & SPLICE_F_NONBLOCK)
+			return -EAGAIN;
+		if (kmap_real.poll(&p, 1, -1) < 0)
+			return -errno;
+	}
+}
+
+/* splice(2) from a pipe to an endpoint: read it, then send it. What does not
+ * fit is not taken from the pipe. */
+ssize_t
+kmap_splice_out(struct kmap_iocall *c, int in, size_t n, unsigned int flags)
+{
+	struct kmap_tx_op op = { .file = in };
+	struct kmap_ent *e = c->ent;
+	struct pollfd p = { .fd = in, .events = POLLIN };
+	bool nb = nonblocking(e, c->fd) || (flags & SPLICE_F_NONBLOCK);
+	size_t done = 0;
+	ssize_t r;
+	int held = 0;
+
+	if (n == 0)
+		return 0;
+	/* An empty pipe blocks or not by its own flag and the call's. */
+	if (kmap_sys_ioctl(in, FIONREAD, &held) != 0)
+		return -EINVAL;
+	while (held == 0) {
+		int fl = kmap_sys_fcntl(in, F_GETFL, 0);
+		int ev = kmap_sys_poll1(in, POLLIN);
+
+		if (ev & POLLIN)
+			break;
+		if (ev & POLLHUP)
+			return 0;
+		if ((flags & SPLICE_F_NONBLOCK) || (fl & O_NONBLOCK))
+			return -EAGAIN;
+		if (kmap_real.poll(&p, 1, -1) < 0)
+			return -errno;
+		if (kmap_sys_ioctl(in, FIONREAD, &held) != 0)
+			return -EINVAL;
+	}
+	op.file_left = kmap_min(n, (size_t)(held > 0 ? held : 1));
+	op.flags = KMAP_TX_PIPE;
+	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);
+	return r < 0 && done == 0 ? r : (ssize_t)done;
+}

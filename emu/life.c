@@ -1,0 +1,348 @@
+#include "config.h"
+
+#include "call.h"
+#include "family.h"
+
+#include "dir.h"
+#include "env.h"
+#include "log.h"
+#include "pair.h"
+#include "stream.h"
+#include "sys.h"
+#include "wait.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+/* How endpoints begin and end in this process: numbers, forks, new images. */
+
+/* ---- birth ---- */
+
+static void
+opened(int fd, int role)
+{
+	struct kmap_ent *e = kmap_ent_open(fd, role);
+
+	if (e == NULL)
+		return;
+	if (kmap_conf.upgrade == KMAP_NOW)
+		kmap_pair_tick(e, fd);
+}
+
+void
+kmap_connected(int fd)
+{
+	int proto = 0;
+	socklen_t len = sizeof(proto);
+
+	if (kmap_fd_ent(fd) != NULL)
+		return;
+	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) == 0
+	    && proto == IPPROTO_TCP)
+		opened(fd, KMAP_CONNECTOR);
+}
+
+/* A listener's protocol is asked once and kept with its number. */
+enum { LISTENS_UNKNOWN, LISTENS_TCP, LISTENS_OTHER };
+
+void
+kmap_accepted(int listener, int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot_make(listener);
+	uint32_t kind = s != NULL ? a_load(&s->kind) : LISTENS_UNKNOWN;
+
+	if (kind == LISTENS_UNKNOWN) {
+		int proto = 0;
+		socklen_t len = sizeof(proto);
+
+		if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto,
+		    &len) != 0)
+			return;
+		kind = proto == IPPROTO_TCP ? LISTENS_TCP : LISTENS_OTHER;
+		if (s != NULL)
+			a_store(&s->kind, kind);
+	}
+	if (kind == LISTENS_TCP)
+		opened(fd, KMAP_ACCEPTOR);
+}
+
+/* ---- death ---- */
+
+/* Unread ring bytes make the kernel's close a reset, as unread TCP bytes do. */
+static void
+reset_if_unread(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	struct linger lg = { .l_onoff = 1 };
+
+	if (ep->link == NULL || a_load(&ep->holders) != 1 || ep->rx.frozen ||
+	    !kmap_rx_on_ring(ep) || kmap_ring_avail(&ep->rx.ring) <= 0)
+		return;
+	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+}
+
+/*
+ * The number is about to be closed or overwritten (by us or by libc). With
+ * threads asleep on the endpoint a hidden dup keeps the carrier for them.
+ */
+void
+kmap_fd_leave(int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot(fd);
+	struct kmap_ent *e;
+	struct kmap_set *set, *none = NULL;
+
+	if (s == NULL)
+		return;
+	a_store(&s->kind, 0u);
+	set = atomic_load(&s->set);
+	if (set != NULL && a_cas(&s->set, set, none))
+		kmap_set_close(set, fd);
+	e = atomic_load(&s->ent);
+	if (s->items != NULL)
+		kmap_items_close(fd, e != NULL && a_load(&e->fds) > 1);
+	if (e == NULL)
+		return;
+	if (!kmap_ent_unlink(e, fd))
+		return;
+	if (a_load(&e->sleepers) != 0) {
+		int high = kmap_fd_hide(kmap_sys_fcntl(fd, F_DUPFD_CLOEXEC,
+		    fd + 1));
+
+		if (high >= 0) {
+			e->carrier = high;
+			/* Whoever leaves last closes; it may have left. */
+			if (a_load(&e->sleepers) != 0)
+				return;
+			e->carrier = -1;
+			kmap_fd_hidden_close(high);
+		}
+	}
+	reset_if_unread(e, fd);
+	kmap_ent_close(e);
+}
+
+void
+kmap_fd_closing(int fd)
+{
+	if (fd >= 0 && !kmap_vfork_child())
+		kmap_fd_leave(fd);
+}
+
+/* The number came back although we never saw it closed. */
+void
+kmap_fd_forget(int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot(fd);
+	struct kmap_set *set = atomic_load(&s->set), *none = NULL;
+	struct kmap_ent *e = atomic_load(&s->ent);
+
+	if (kmap_vfork_child())
+		return;
+	a_store(&s->kind, 0u);
+	if (set != NULL && a_cas(&s->set, set, none))
+		kmap_set_close(set, -1);
+	if (s->items != NULL)
+		kmap_items_close(fd, false);
+	if (e != NULL && kmap_ent_unlink(e, fd))
+		kmap_ent_close(e);
+}
+
+int
+kmap_fd_unseen(int fd, int why)
+{
+	struct kmap_ent *e = fd < 0 ? NULL : kmap_fd_ent(fd);
+
+	(void)why;
+	if (e != NULL && !kmap_vfork_child())
+		kmap_go_down(e, fd, KMAP_WHY_STDIO);
+	return 0;
+}
+
+int
+kmap_fd_passed_out(int fd)
+{
+	struct kmap_ent *e = fd < 0 ? NULL : kmap_fd_ent(fd);
+
+	if (kmap_fd_hidden(fd))
+		return -EBADF;
+	if (e != NULL)
+		kmap_go_down(e, fd, KMAP_WHY_PASSED);
+	return 0;
+}
+
+/* ---- fork ---- */
+
+static void
+held_once_more(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	a_add(&e->ep->holders, 1u);
+}
+
+static void
+held_once_less(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	a_sub(&e->ep->holders, 1u);
+}
+
+static bool
+makes_child(int kind)
+{
+	return kind != KMAP_system && kind != KMAP_popen &&
+	    kind != KMAP_vfork && !kmap_vfork_child();
+}
+
+void
+kmap_fork_before(int kind)
+{
+	if (!makes_child(kind))
+		return;
+	/* The child's copies of the tables must be whole. */
+	kmap_lock(&kmap_fdtab_lock);
+	kmap_lock(&kmap_links_lock);
+	kmap_ent_each(held_once_more, NULL);
+}
+
+void
+kmap_fork_parent(int kind, pid_t pid)
+{
+	if (!makes_child(kind))
+		return;
+	if (pid < 0)
+		kmap_ent_each(held_once_less, NULL);
+	kmap_unlock(&kmap_links_lock);
+	kmap_unlock(&kmap_fdtab_lock);
+	if (pid > 0)
+		kmap_sets_forked(false);
+}
+
+static void
+names_are_the_parents(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	/* Only our copies of the numbers: the parent's stay. */
+	if (e->rdv_fd >= 0)
+		kmap_fd_hidden_close(e->rdv_fd);
+	if (e->rdv_conn >= 0)
+		kmap_fd_hidden_close(e->rdv_conn);
+	e->rdv_fd = e->rdv_conn = -1;
+	e->noffers = 0;
+	a_store(&e->sleepers, 0u);
+}
+
+void
+kmap_fork_child(int kind)
+{
+	if (!makes_child(kind))
+		return;
+	kmap_self.tid = 0;
+	kmap_self.crit = 0;
+	a_store(&kmap_fdtab_lock.word, 0u);
+	a_store(&kmap_links_lock.word, 0u);
+	kmap_fdtab_forked();
+	kmap_place_forget();
+	kmap_ent_each(names_are_the_parents, NULL);
+	kmap_links_forked();
+	kmap_sets_forked(true);
+	kmap_stats_reset();
+}
+
+/* ---- a new image ---- */
+
+static bool
+cloexec(int fd)
+{
+	int fl = kmap_sys_fcntl(fd, F_GETFD, 0);
+
+	return fl < 0 || (fl & FD_CLOEXEC);
+}
+
+static void
+before_image(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	if (cloexec(e->fd)) {
+		reset_if_unread(e, e->fd);
+		return;
+	}
+	/* It lives on in a program that knows nothing of the rings. While
+	 * another process of the family holds it, too, that one goes on,
+	 * unless it is handed over as standard input or output. */
+	if (a_load(&e->ep->holders) == 1 || e->fd <= 2)
+		kmap_go_down(e, e->fd, KMAP_WHY_PASSED);
+}
+
+static bool image_tried;
+
+char *const *
+kmap_exec_before(char *const envp[])
+{
+	if (kmap_vfork_child())
+		return envp;
+	kmap_ent_each(before_image, NULL);
+	kmap_stats_write();
+	kmap_ent_each(held_once_less, NULL);
+	image_tried = true;
+	return envp;
+}
+
+void
+kmap_exec_failed(void)
+{
+	if (!image_tried || kmap_vfork_child())
+		return;
+	image_tried = false;
+	kmap_ent_each(held_once_more, NULL);
+	/* The line is out: what follows is counted anew. */
+	kmap_stats_reset();
+}
+
+/* ---- the end ---- */
+
+static void
+at_end(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	reset_if_unread(e, e->fd);
+}
+
+void
+kmap_end(void)
+{
+	if (kmap_any_upgraded())
+		kmap_ent_each(at_end, NULL);
+	kmap_stats_write();
+}
+
+__attribute__((destructor)) static void
+fini(void)
+{
+	kmap_end();
+}
+
+/* ---- things that end pairing ---- */
+
+void
+kmap_seccomp_filter(void)
+{
+	kmap_log(KMAP_INFO, "the program installs a seccomp filter: no more "
+	    "connections are moved");
+	kmap_pair_stop(KMAP_WHY_SECCOMP);
+}
+
+void
+kmap_uring(void)
+{
+	kmap_log(KMAP_WARN, "the program uses io_uring, which reads and "
+	    "writes behind the wrappers: no more connections are moved");
+	kmap_pair_stop(KMAP_WHY_NO_CONSENT);
+}
+
+void
+kmap_pinned(int flags)
+{
+	if (flags & 2 /* MCL_FUTURE */)
+		kmap_pair_stop(KMAP_WHY_MLOCK);
+}

@@ -1,0 +1,61 @@
+/*
+ * An epoll set of the application as the library sees it.
+ *
+ * The kernel's set stays what it is: every fd is registered in it. An item
+ * whose endpoint is gated is registered with a tag of ours, edge-triggered,
+ * so that the kernel reports only the carrier's news; its readiness is
+ * computed here, from the ring. What epoll_wait brings is always filtered:
+ * no tag ever reaches the application.
+ */
+#ifndef KMAP_EMU_SET_H
+#define KMAP_EMU_SET_H
+
+#include "wait.h"
+
+struct kmap_item {
+	struct kmap_set *set;
+	struct kmap_ent *ent;		/* once tagged */
+	int fd;
+	bool active;			/* the application has it registered */
+	bool tagged;
+	bool fired;			/* EPOLLONESHOT: silent until MOD */
+	bool trigger;			/* edge-triggered: something came */
+	bool look;			/* the carrier is to be asked */
+	bool kernel_out;		/* the registration includes EPOLLOUT */
+	bool hot;
+	bool exclusive;
+	uint32_t events;
+	uint32_t idle;			/* looks in vain since it was hot */
+	uint32_t gen;			/* of the tag */
+	uint64_t data;
+	uint64_t seen_tail;		/* arrivals that were reported */
+	uint32_t seen_space;
+	uint64_t full_then;		/* the ring is full, OUT is wanted */
+	struct kmap_item *next_of_fd;
+	struct kmap_item *prev_hot, *next_hot;
+	struct kmap_item *next_free;
+};
+
+struct kmap_set {
+	struct kmap_lock lock;
+	kmap_a32 fds;			/* numbers of this process */
+	int fd;				/* one of them */
+	kmap_a32 waited;		/* a wrapped wait was seen on it */
+	kmap_a32 tagged;		/* items with a tag, ever: filter */
+	kmap_a32 sleepers;
+	kmap_a32 watched;		/* an outer set or poll looks at it */
+	bool forked;			/* shared with another process */
+	bool attached;			/* bells are registered in it */
+	int bell;			/* its own placeholder, -1 */
+	int commons[KMAP_COMMONS];
+	uint64_t base;			/* tags: base + fd, gen in the middle */
+	struct kmap_item **by_fd;
+	size_t nby_fd;
+	struct kmap_item *hot;		/* a ring list; the next to look at */
+	unsigned int nhot;
+	unsigned int unlooked;		/* waits since the kernel was asked */
+	struct kmap_policy policy;
+	struct kmap_set *next_free;
+};
+
+#endif

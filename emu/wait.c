@@ -1,0 +1,628 @@
+#include "config.h"
+
+#include "wait.h"
+
+#include "dir.h"
+#include "pair.h"
+#include "real.h"
+#include "stream.h"
+#include "sys.h"
+#include "wake.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* A ring that stays full so long goes back to TCP (spill). */
+#define SPILL_NS	1000000u
+#define MS		1000000u
+
+#define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
+
+/* ---- the thread's place ---- */
+
+static pthread_key_t place_key;
+static pthread_once_t place_once = PTHREAD_ONCE_INIT;
+static bool place_key_ok;
+
+static void
+place_free(void *arg)
+{
+	struct kmap_place *p = arg;
+
+	kmap_self.place = NULL;
+	kmap_fd_hidden_close(p->ep);
+	kmap_sys_munmap(p, sizeof(*p));
+}
+
+static void
+place_key_make(void)
+{
+	place_key_ok = pthread_key_create(&place_key, place_free) == 0;
+}
+
+/* A poller of a real-time class keeps the core from whom it waits for. */
+static bool
+real_time(void)
+{
+	int c = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+
+	return c != SCHED_OTHER && c != SCHED_BATCH && c != SCHED_IDLE;
+}
+
+struct kmap_place *
+kmap_place_get(void)
+{
+	struct kmap_place *p = kmap_self.place;
+
+	if (kmap_likely(p != NULL))
+		return p;
+	pthread_once(&place_once, place_key_make);
+	p = kmap_sys_mmap(sizeof(*p), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (p == NULL)
+		return NULL;
+	p->ep = kmap_fd_hide(kmap_sys_raise(
+	    kmap_sys_epoll_create1(EPOLL_CLOEXEC)));
+	if (p->ep < 0) {
+		kmap_sys_munmap(p, sizeof(*p));
+		return NULL;
+	}
+	for (int i = 0; i < KMAP_COMMONS; i++)
+		p->commons[i] = -1;
+	p->policy.never = real_time();
+	kmap_self.place = p;
+	if (place_key_ok)
+		pthread_setspecific(place_key, p);
+	return p;
+}
+
+void
+kmap_place_forget(void)
+{
+	if (kmap_self.place != NULL)
+		place_free(kmap_self.place);
+	if (place_key_ok)
+		pthread_setspecific(place_key, NULL);
+}
+
+void
+kmap_place_bell(struct kmap_place *p, const struct kmap_link *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
+		.data.u64 = KMAP_TAG_BELL };
+
+	for (int i = 0; i < KMAP_COMMONS; i++) {
+		if (p->commons[i] == l->my_common)
+			return;
+		if (p->commons[i] < 0) {
+			if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD,
+			    l->my_common, &ev) == 0)
+				p->commons[i] = l->my_common;
+			return;
+		}
+	}
+}
+
+struct kmap_reg *
+kmap_place_watch(struct kmap_place *p, struct kmap_ent *e, int fd,
+    uint32_t out)
+{
+	struct kmap_reg *r = &p->regs[(unsigned int)fd % KMAP_REGS];
+	uint32_t gen = a_load(&e->ep->gen);
+	struct epoll_event ev = { .events = CARRIER_EVENTS | out };
+	int op = EPOLL_CTL_ADD, e2;
+
+	if (r->ep == e->ep && r->gen == gen && r->fd == fd) {
+		if ((r->events & out) == out)
+			return r;
+		op = EPOLL_CTL_MOD;
+		ev.events |= r->events;
+	} else if (r->ep != NULL)
+		kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_DEL, r->fd, NULL);
+	ev.data.u64 = (uint64_t)gen << 32 | (uint32_t)fd;
+	e2 = kmap_sys_epoll_ctl(p->ep, op, fd, &ev);
+	if (e2 == -EEXIST)
+		kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_MOD, fd, &ev);
+	*r = (struct kmap_reg){ e->ep, gen, fd, ev.events, true };
+	return r;
+}
+
+static void
+harvested(struct kmap_place *p, const struct epoll_event *evs, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct kmap_reg *r =
+		    &p->regs[(uint32_t)evs[i].data.u64 % KMAP_REGS];
+
+		if (evs[i].data.u64 != KMAP_TAG_BELL &&
+		    evs[i].data.u64 == ((uint64_t)r->gen << 32 |
+		    (uint32_t)r->fd))
+			r->look = true;
+	}
+}
+
+void
+kmap_place_harvest(struct kmap_place *p)
+{
+	struct epoll_event evs[16];
+
+	harvested(p, evs, kmap_sys_epoll_look(p->ep, evs, 16));
+}
+
+uint64_t
+kmap_rung_at(const struct kmap_link *l)
+{
+	return a_load(&l->ctl->side[l->side].place[KMAP_PLACE_COMMON].rung_at);
+}
+
+/* ---- one endpoint ---- */
+
+void
+kmap_sleep_begin(struct kmap_ent *e)
+{
+	a_add(&e->sleepers, 1u);
+}
+
+void
+kmap_sleep_end(struct kmap_ent *e)
+{
+	if (a_sub(&e->sleepers, 1u) == 1 && kmap_unlikely(e->carrier >= 0)) {
+		/* The last number was closed meanwhile; now the FIN. */
+		int fd = e->carrier;
+
+		kmap_ent_close(e);
+		kmap_fd_hidden_close(fd);
+	}
+}
+
+/* What the ring's way would find at once. */
+static bool
+one_changed(struct kmap_ent *e, int want)
+{
+	struct kmap_ep *ep = e->ep;
+
+	if (ep->link == NULL)
+		return false;
+	if ((want & POLLIN) && kmap_rx_changed(ep))
+		return true;
+	return (want & POLLOUT) && kmap_tx_on_ring(ep) && kmap_tx_has_room(ep);
+}
+
+static bool
+one_poll(struct kmap_place *p, struct kmap_ent *e, int want, uint64_t t0)
+{
+	uint64_t limit = kmap_policy_begin(&p->policy, t0), t = t0, t2;
+
+	if (limit == 0)
+		return false;
+	kmap_stats_count(KMAP_STAT_polls);
+	while (t - t0 < limit) {
+		kmap_sys_yield();
+		t2 = kmap_now();
+		if (one_changed(e, want)) {
+			kmap_policy_hit(&p->policy, t2 - t0);
+			return true;
+		}
+		if (kmap_policy_preempted(&p->policy, t2, t2 - t))
+			return false;
+		t = t2;
+	}
+	kmap_policy_miss(&p->policy);
+	return false;
+}
+
+/* Arms for one endpoint. True: there is something already. */
+static bool
+one_arm(struct kmap_ent *e, int want)
+{
+	struct kmap_ep *ep = e->ep;
+	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
+
+	if (ep->link == NULL)
+		return false;
+	if (want & POLLIN)
+		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
+	if ((want & POLLOUT) && kmap_tx_on_ring(ep))
+		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
+	if (one_changed(e, want))
+		return true;
+	kmap_wake_sleep_begin(ep->link, KMAP_PLACE_COMMON);
+	return one_changed(e, want);
+}
+
+struct sleeping {
+	struct kmap_ent *ent;
+};
+
+static void
+sleeping_end(struct sleeping *s)
+{
+	kmap_sleep_end(s->ent);
+}
+
+/* Without a place (no fd is left): short sleeps on the carrier. */
+static int
+wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline)
+{
+	struct pollfd p = { .fd = fd, .events = (short)want };
+
+	kmap_real.poll(&p, 1, 1);
+	if (one_changed(e, want) || p.revents != 0)
+		return 0;
+	return deadline != 0 && kmap_now() >= deadline ? -EAGAIN : 0;
+}
+
+int
+kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
+    struct kmap_ran ran, bool *look)
+{
+	struct sleeping s __attribute__((cleanup(sleeping_end))) = { e };
+	struct kmap_place *p = kmap_place_get();
+	struct kmap_ep *ep = e->ep;
+	struct epoll_event evs[8];
+	bool out_tcp = (want & POLLOUT) && !kmap_tx_on_ring(ep);
+	uint64_t t0, stop = deadline, now, head = 0, began;
+	struct kmap_reg *r;
+	int n, ms = -1;
+
+	kmap_sleep_begin(e);
+	fd = kmap_carrier(e, fd);
+	if (p == NULL)
+		return wait_poor(e, fd, want, deadline);
+	began = t0 = kmap_now();
+	if (one_poll(p, e, want, t0))
+		return 0;
+	if (ep->link != NULL)
+		kmap_place_bell(p, ep->link);
+	r = kmap_place_watch(p, e, fd, out_tcp ? EPOLLOUT : 0);
+	if (r->look && !*look) {
+		/* Nobody looked at the carrier since its last edge. */
+		r->look = false;
+		*look = true;
+		return 0;
+	}
+	if ((want & POLLOUT) && !out_tcp) {
+		head = kmap_tx_progress(ep);
+		stop = deadline != 0 ? kmap_min(deadline, t0 + SPILL_NS) :
+		    t0 + SPILL_NS;
+	}
+	if (one_arm(e, want))
+		return 0;
+	if (kmap_interrupted(ran, deadline != 0))
+		return -EINTR;
+	if (stop != 0) {
+		now = kmap_now();
+		ms = stop <= now ? 0 : (int)kmap_min((stop - now + MS - 1) /
+		    MS, 1000000);
+	}
+	kmap_stats_count(KMAP_STAT_sleeps);
+	n = kmap_real.epoll_wait(p->ep, evs, 8, ms);
+	if (n > 0)
+		harvested(p, evs, n);
+	r = &p->regs[(unsigned int)fd % KMAP_REGS];
+	*look = r->ep == ep && r->look;
+	if (r->ep == ep)
+		r->look = false;
+	if (ep->link != NULL && n > 0)
+		kmap_policy_woken(&p->policy, began, kmap_rung_at(ep->link),
+		    kmap_now());
+	/* Bells of connections in epoll sets: hand them on. */
+	kmap_bells_take(NULL);
+	if (one_changed(e, want) || *look)
+		return 0;
+	if (kmap_interrupted(ran, deadline != 0))
+		return -EINTR;
+	if (n == 0) {
+		kmap_policy_timed_out(&p->policy);
+		if (deadline != 0 && kmap_now() >= deadline)
+			return -EAGAIN;
+		if ((want & POLLOUT) && !out_tcp)
+			kmap_tx_spill(e, head);
+	}
+	return 0;
+}
+
+/* What a long blocking send may take ahead of the peer's consent, and how
+ * long it then waits for it at most, with each such piece. */
+#define PACE_BYTES	(256u << 10)
+#define PACE_MS		1
+
+/*
+ * The peer has the library and was told of us; its consent comes with its
+ * next call. Megabytes that are put into the kernel meanwhile would never
+ * see the ring, so a blocking send gives it a moment.
+ */
+void
+kmap_pace(struct kmap_ent *e, size_t sent, size_t *paced)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_place *p;
+	struct epoll_event evs[8];
+	int n;
+
+	if (sent - *paced < PACE_BYTES || ep->link == NULL || ep->tx.fin ||
+	    kmap_tx_on_ring(ep) || e->provisional ||
+	    a_load(&ep->tx.ring.shm->rflags) != 0 ||
+	    (p = kmap_place_get()) == NULL)
+		return;
+	*paced = sent;
+	if (a_load_acq(&ep->tx.ring.shm->consent) != 0)
+		return;
+	kmap_place_bell(p, ep->link);
+	kmap_wake_arm(&ep->tx.ring.shm->space_waiters,
+	    UINT64_C(1) << KMAP_PLACE_COMMON);
+	kmap_wake_sleep_begin(ep->link, KMAP_PLACE_COMMON);
+	if (a_load_acq(&ep->tx.ring.shm->consent) != 0)
+		return;
+	n = kmap_real.epoll_wait(p->ep, evs, 8, PACE_MS);
+	if (n > 0)
+		harvested(p, evs, n);
+	kmap_bells_take(NULL);
+}
+
+/* ---- many: poll and select ---- */
+
+/* The endpoint behind fds[i], if it is to be asked from user space. */
+static struct kmap_ent *
+gated(const struct pollfd *f)
+{
+	struct kmap_ent *e = f->fd < 0 ? NULL : kmap_fd_ent(f->fd);
+
+	return e != NULL && (kmap_rx_gated(e) || kmap_tx_gated(e)) ? e : NULL;
+}
+
+bool
+kmap_wait_concerns(struct pollfd *fds, nfds_t n)
+{
+	bool yes = false;
+
+	for (nfds_t i = 0; i < n; i++) {
+		struct kmap_fdslot *s = fds[i].fd < 0 ? NULL :
+		    kmap_fdslot(fds[i].fd);
+		struct kmap_ent *e;
+		struct kmap_set *set;
+
+		if (s == NULL)
+			continue;
+		set = atomic_load(&s->set);
+		if (kmap_unlikely(set != NULL))
+			kmap_set_watch(set);
+		if (kmap_unlikely(a_load(&s->hidden)))
+			yes = true;
+		e = atomic_load(&s->ent);
+		if (e == NULL)
+			continue;
+		if (fds[i].events & POLLIN)
+			kmap_pair_wait_seen(e, fds[i].fd);
+		if (kmap_rx_gated(e) || kmap_tx_gated(e))
+			yes = true;
+	}
+	return yes;
+}
+
+struct many {
+	struct pollfd *fds;		/* the application's */
+	struct pollfd *kernel;		/* n + 1: what the kernel is asked */
+	nfds_t n;
+	bool looked;
+};
+
+/* Fills revents of the endpoints; returns how many are ready. */
+static int
+many_ready(struct kmap_place *p, struct many *m)
+{
+	int cnt = 0;
+
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_ent *e = gated(&m->fds[i]);
+		struct kmap_reg *r;
+		bool look = true;
+
+		if (e == NULL)
+			continue;
+		if (p != NULL) {
+			r = kmap_place_watch(p, e, m->fds[i].fd,
+			    (m->fds[i].events & POLLOUT) &&
+			    !kmap_tx_on_ring(e->ep) ? EPOLLOUT : 0);
+			look = r->look || !kmap_rx_on_ring(e->ep);
+			m->fds[i].revents = (short)kmap_ready(e, m->fds[i].fd,
+			    m->fds[i].events, &look);
+			r->look = look;
+		} else
+			m->fds[i].revents = (short)kmap_ready(e, m->fds[i].fd,
+			    m->fds[i].events, &look);
+		cnt += m->fds[i].revents != 0;
+	}
+	return cnt;
+}
+
+static bool
+many_changed(struct many *m)
+{
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_ent *e = gated(&m->fds[i]);
+
+		if (e != NULL && one_changed(e, m->fds[i].events))
+			return true;
+	}
+	return false;
+}
+
+static bool
+many_arm(struct kmap_place *p, struct many *m, bool *spill)
+{
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_ent *e = gated(&m->fds[i]);
+
+		if (e == NULL)
+			continue;
+		if (p != NULL && e->ep->link != NULL)
+			kmap_place_bell(p, e->ep->link);
+		if (one_arm(e, m->fds[i].events))
+			return true;
+		if ((m->fds[i].events & POLLOUT) && e->ep->link != NULL &&
+		    kmap_tx_on_ring(e->ep)) {
+			e->progress_then = kmap_tx_progress(e->ep);
+			*spill = true;
+		}
+	}
+	return false;
+}
+
+/* A full ring that nobody reads goes back to TCP, as a send would do it. */
+static void
+many_spill(struct many *m)
+{
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_ent *e = gated(&m->fds[i]);
+
+		if (e != NULL && (m->fds[i].events & POLLOUT) &&
+		    e->ep->link != NULL && kmap_tx_on_ring(e->ep) &&
+		    !kmap_tx_has_room(e->ep))
+			kmap_tx_spill(e, e->progress_then);
+	}
+}
+
+/* Asks the kernel about the fds that are not ours, for at most `ns`. */
+static int
+many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
+    const sigset_t *mask)
+{
+	nfds_t k = m->n;
+	int r, cnt = 0;
+
+	for (nfds_t i = 0; i < m->n; i++) {
+		m->kernel[i] = m->fds[i];
+		m->kernel[i].revents = 0;
+		if (gated(&m->fds[i]) != NULL || (m->fds[i].fd >= 0 &&
+		    kmap_fd_hidden(m->fds[i].fd)))
+			m->kernel[i].fd = -1;
+	}
+	if (p != NULL)
+		m->kernel[k++] = (struct pollfd){ .fd = p->ep,
+			.events = POLLIN };
+	r = kmap_real.ppoll(m->kernel, k, ts, mask);
+	if (r < 0)
+		return -errno;
+	for (nfds_t i = 0; i < m->n; i++) {
+		if (m->fds[i].fd >= 0 && kmap_fd_hidden(m->fds[i].fd))
+			m->kernel[i].revents = POLLNVAL;
+		if (m->kernel[i].fd < 0 && m->kernel[i].revents == 0)
+			continue;
+		m->fds[i].revents = m->kernel[i].revents;
+		cnt += m->fds[i].revents != 0;
+	}
+	if (p != NULL && m->kernel[m->n].revents != 0)
+		kmap_place_harvest(p);
+	return cnt;
+}
+
+static int
+many_poll(struct kmap_place *p, struct many *m, uint64_t t0)
+{
+	uint64_t limit = p == NULL ? 0 : kmap_policy_begin(&p->policy, t0);
+	uint64_t t = t0, t2;
+
+	if (limit == 0)
+		return 0;
+	kmap_stats_count(KMAP_STAT_polls);
+	while (t - t0 < limit) {
+		kmap_sys_yield();
+		t2 = kmap_now();
+		if (many_changed(m)) {
+			kmap_policy_hit(&p->policy, t2 - t0);
+			return 1;
+		}
+		if (kmap_policy_preempted(&p->policy, t2, t2 - t))
+			return 0;
+		t = t2;
+	}
+	kmap_policy_miss(&p->policy);
+	return 0;
+}
+
+static uint64_t
+many_rung(struct many *m)
+{
+	uint64_t at = 0;
+
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_ent *e = gated(&m->fds[i]);
+
+		if (e != NULL && e->ep->link != NULL)
+			at = kmap_max(at, kmap_rung_at(e->ep->link));
+	}
+	return at;
+}
+
+static int
+many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
+{
+	static const struct timespec zero;
+	struct kmap_place *p = kmap_place_get();
+
+	for (;;) {
+		int ours = many_ready(p, m), r;
+		uint64_t t0, now, stop = deadline;
+		struct timespec ts;
+		bool spill = false;
+
+		r = many_kernel(p, m, &zero, NULL);
+		if (r < 0)
+			return r;
+		if (ours + r > 0 || deadline == 1)
+			return ours + r;
+		t0 = kmap_now();
+		if (deadline != 0 && t0 >= deadline)
+			return 0;
+		if (many_poll(p, m, t0) || many_arm(p, m, &spill))
+			continue;
+		if (spill)
+			stop = deadline == 0 ? t0 + SPILL_NS :
+			    kmap_min(deadline, t0 + SPILL_NS);
+		if (p == NULL)
+			stop = t0 + MS;
+		now = kmap_now();
+		if (stop != 0 && stop < now)
+			stop = now;
+		ts.tv_sec = (time_t)((stop - now) / 1000000000u);
+		ts.tv_nsec = (long)((stop - now) % 1000000000u);
+		kmap_stats_count(KMAP_STAT_sleeps);
+		r = many_kernel(p, m, stop != 0 ? &ts : NULL, mask);
+		if (r < 0)
+			return r;
+		if (p != NULL && r == 0 && stop != 0 && kmap_now() >= stop)
+			kmap_policy_timed_out(&p->policy);
+		else if (p != NULL)
+			kmap_policy_woken(&p->policy, t0, many_rung(m),
+			    kmap_now());
+		kmap_bells_take(NULL);
+		if (spill && kmap_now() >= stop)
+			many_spill(m);
+	}
+}
+
+int
+kmap_wait_fds(struct pollfd *fds, nfds_t n, uint64_t deadline,
+    const sigset_t *mask)
+{
+	struct pollfd few[65];
+	struct many m = { .fds = fds, .kernel = few, .n = n };
+	size_t size = KMAP_ROUND((n + 1) * sizeof(*fds), KMAP_PAGE);
+	int r;
+
+	if (n >= kmap_countof(few)) {
+		m.kernel = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		if (m.kernel == NULL)
+			return -ENOMEM;
+	}
+	for (nfds_t i = 0; i < n; i++)
+		fds[i].revents = 0;
+	r = many_wait(&m, deadline, mask);
+	if (m.kernel != few)
+		kmap_sys_munmap(m.kernel, size);
+	return r;
+}

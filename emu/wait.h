@@ -1,0 +1,127 @@
+/*
+ * Waiting places: where a thread sleeps the ring's way. A thread that blocks
+ * in a call, in poll or in select sleeps in a real libc cancellation point on
+ * its small hidden epoll set; an epoll set of the application is a place of
+ * its own (epoll.c).
+ */
+#ifndef KMAP_EMU_WAIT_H
+#define KMAP_EMU_WAIT_H
+
+#include "hook.h"
+#include "policy.h"
+
+#define KMAP_REGS	64
+#define KMAP_COMMONS	4
+/* The hidden sets' tag of a common placeholder. */
+#define KMAP_TAG_BELL	UINT64_MAX
+
+/* A carrier that a thread's hidden set watches. */
+struct kmap_reg {
+	struct kmap_ep *ep;
+	uint32_t gen;
+	int fd;
+	uint32_t events;
+	bool look;		/* an edge came since the carrier was seen quiet */
+};
+
+struct kmap_place {
+	int ep;			/* hidden; watches the bells and the carriers */
+	int commons[KMAP_COMMONS];
+	struct kmap_reg regs[KMAP_REGS];
+	struct kmap_policy policy;
+};
+
+/* Handlers that ran in this thread when a call began: see kmap_interrupted. */
+struct kmap_ran {
+	unsigned int all, intr;
+};
+
+static inline struct kmap_ran
+kmap_ran_now(void)
+{
+	return (struct kmap_ran){ kmap_self.handlers, kmap_self.handlers_intr };
+}
+
+/*
+ * signal(7): a blocking call of a socket is restarted after a handler with
+ * SA_RESTART, unless a time-out is set; a stop and SIGCONT alone never
+ * interrupt it.
+ */
+static inline bool
+kmap_interrupted(struct kmap_ran r, bool timeo)
+{
+	return timeo ? kmap_self.handlers != r.all :
+	    kmap_self.handlers_intr != r.intr;
+}
+
+/* The calling thread's place; NULL when it cannot be made (fds, memory). */
+struct kmap_place *kmap_place_get(void);
+/* After fork, in the child: the inherited one is the parent's. */
+void kmap_place_forget(void);
+/* Makes the thread's set watch e's carrier for EPOLLIN | RDHUP (and OUT). */
+struct kmap_reg *kmap_place_watch(struct kmap_place *p, struct kmap_ent *e,
+				  int fd, uint32_t out);
+/* Makes it listen to the bell of e's link. */
+void kmap_place_bell(struct kmap_place *p, const struct kmap_link *l);
+/* Takes what the hidden set has, without sleeping. */
+void kmap_place_harvest(struct kmap_place *p);
+
+/* When the peer last rang this process about the link. */
+uint64_t kmap_rung_at(const struct kmap_link *l);
+
+/*
+ * Sleeps until e may be ready for `want` (POLLIN, POLLOUT), an interrupting
+ * signal or the deadline (ns, 0: none). 0: look again; -EINTR; -EAGAIN at
+ * the deadline. A cancellation point, holding nothing.
+ */
+int kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
+		  struct kmap_ran ran, bool *look);
+
+/* A long blocking send that has sent `sent` bytes gives the peer a moment to
+ * consent, at most 1 ms for each 256 KiB. */
+void kmap_pace(struct kmap_ent *e, size_t sent, size_t *paced);
+
+/* An endpoint in sleep: a close by another thread leaves it asleep. */
+void kmap_sleep_begin(struct kmap_ent *e);
+void kmap_sleep_end(struct kmap_ent *e);
+
+/* poll(2) and select(2) with endpoints among the fds; deadline 0: none,
+ * 1: do not wait. */
+int kmap_wait_fds(struct pollfd *fds, nfds_t n, uint64_t deadline,
+		  const sigset_t *mask);
+/* Whether any of the fds needs kmap_wait_fds; notes what is waited for. */
+bool kmap_wait_concerns(struct pollfd *fds, nfds_t n);
+
+/* Whether reads (writes) of the endpoint go the ring's way. */
+static inline bool
+kmap_rx_gated(const struct kmap_ent *e)
+{
+	return a_load(&e->ep->rx.gate.closed) != 0;
+}
+
+static inline bool
+kmap_tx_gated(const struct kmap_ent *e)
+{
+	return a_load(&e->ep->tx.gate.closed) != 0;
+}
+
+/* The number under which the carrier can be reached now. */
+static inline int
+kmap_carrier(const struct kmap_ent *e, int fd)
+{
+	return kmap_unlikely(e->carrier >= 0) ? e->carrier : fd;
+}
+
+/* epoll.c, for poll and select on an epoll fd, close and fork. */
+struct kmap_set;
+void kmap_set_watch(struct kmap_set *s);
+void kmap_set_dup(struct kmap_set *s, int fd);
+void kmap_set_close(struct kmap_set *s, int fd);
+void kmap_items_close(int fd, bool keep);
+bool kmap_items_tag(struct kmap_ent *e);
+bool kmap_items_seen(struct kmap_ent *e);
+void kmap_sets_forked(bool child);
+/* Delivers the bells of all links to the application's epoll sets. */
+void kmap_bells_take(struct kmap_set *self);
+
+#endif

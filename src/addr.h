@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Addresses in canonical form, and the name of a rendezvous. */
+#ifndef KMAP_ADDR_H
+#define KMAP_ADDR_H
+
+#include "layout.h"
+
+#include <netinet/in.h>
+#include <sys/un.h>
+
+/* IPv4 becomes v4-mapped; -EAFNOSUPPORT for another family. */
+int kmap_addr_from(struct kmap_addr *a, const void *sa, socklen_t len);
+bool kmap_addr_is_v4(const struct kmap_addr *a);
+
+static inline bool
+kmap_addr_eq(const struct kmap_addr *a, const struct kmap_addr *b)
+{
+	return __builtin_memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* The connector's own address and the destination as it sees it. `fd` is
+ * the connector's or the acceptor's socket; behind a REDIRECT the acceptor
+ * asks SO_ORIGINAL_DST. *translated: the acceptor saw an address translated. */
+int kmap_tuple_of(struct kmap_tuple *t, int fd, int role, bool *translated);
+
+/* The abstract AF_UNIX name of a tuple; returns the address's length. */
+socklen_t kmap_tuple_name(const struct kmap_tuple *t, struct sockaddr_un *un);
+
+/*
+ * The uid that the kernel names as the owner of the socket whose own address
+ * is `local` and whose peer is `remote` (sock_diag, unprivileged).
+ * -ENOENT: no such socket; another -errno: it cannot be asked.
+ */
+int64_t kmap_diag_uid(const struct kmap_addr *local,
+    const struct kmap_addr *remote);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "dir.h"
+
+#include "link.h"
+#include "stats.h"
+#include "sys.h"
+#include "testpoint.h"
+#include "wake.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <string.h>
+
+/* Of linux/tcp.h's tcp_info, up to and with what a switch needs. */
+#define INFO_ENOUGH \
+	(offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(uint64_t))
+#define TCP_STATE_ESTABLISHED	1
+
+static int
+tcp_info(int fd, struct tcp_info *ti)
+{
+	socklen_t len = sizeof(*ti);
+	int r;
+
+	memset(ti, 0, sizeof(*ti));
+	r = kmap_sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, ti, &len);
+	if (r != 0)
+		return r;
+	return len < INFO_ENOUGH ? -ENOSYS : 0;
+}
+
+/* Publishing a record is publishing bytes: whoever waits for data is told. */
+static void
+ring_on_record(struct kmap_ep *ep)
+{
+	kmap_wake_kick(ep->link, &ep->tx.ring.shm->data_waiters, ep->slot);
+}
+
+bool
+kmap_dir_may_up(struct kmap_ep *ep)
+{
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+
+	return !ep->tx.fin && a_load_acq(&d->consent) != 0 &&
+	    !(a_load(&d->rflags) & KMAP_FROZEN) &&
+	    ep->tx.bounce_from == ep->tx.bounce_to &&
+	    /* The second rule: every earlier record was passed. */
+	    a_load_acq(&d->passed) == ep->tx.nrec &&
+	    kmap_gate_consent(&ep->tx.gate);
+}
+
+/* A corked tail would wait 200 ms in the kernel while the ring goes ahead. */
+static void
+push_tail(int fd)
+{
+	int was = 0, on = 1;
+	socklen_t len = sizeof(was);
+
+	kmap_sys_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &was, &len);
+	kmap_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!was)
+		kmap_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &was,
+		    sizeof(was));
+}
+
+int
+kmap_dir_up(struct kmap_ep *ep, int fd)
+{
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+	struct tcp_info ti;
+	int r;
+
+	if (!kmap_dir_may_up(ep) || KMAP_TESTPOINT("up", fd))
+		return -EAGAIN;
+	r = tcp_info(fd, &ti);
+	if (r == 0 && (ti.tcpi_options & TCPI_OPT_SYN_DATA))
+		r = -EOPNOTSUPP;
+	if (r == 0 && ti.tcpi_state != TCP_STATE_ESTABLISHED)
+		r = -EPIPE;
+	if (r != 0) {
+		ep->tx.fin = true;
+		return r;
+	}
+	if (ti.tcpi_notsent_bytes > 0)
+		push_tail(fd);
+	a_store(&d->rec_tcp, ti.tcpi_bytes_sent - ti.tcpi_bytes_retrans +
+	    ti.tcpi_notsent_bytes);
+	ep->tx.nrec++;
+	/* M5: release, after the record's offset. */
+	a_store_rel(&d->nrec, ep->tx.nrec);
+	if (!ep->was_up[1])
+		ep->was_up[1] = true;
+	kmap_stats_count(KMAP_STAT_directions_up);
+	KMAP_TESTPOINT("up-record", fd);
+	ring_on_record(ep);
+	return 0;
+}
+
+static void
+down_at(struct kmap_ep *ep, uint64_t at)
+{
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+
+	a_store(&d->rec_ring, at);
+	ep->tx.nrec++;
+	a_store_rel(&d->nrec, ep->tx.nrec);
+	kmap_stats_count(KMAP_STAT_directions_down);
+	KMAP_TESTPOINT("down-record", -1);
+	ring_on_record(ep);
+}
+
+void
+kmap_dir_down(struct kmap_ep *ep)
+{
+	if (kmap_tx_on_ring(ep))
+		down_at(ep, ep->tx.ring.tail);
+}
+
+void
+kmap_dir_bounce(struct kmap_ep *ep)
+{
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+	uint64_t from = a_load_acq(&d->freeze_at);
+
+	ep->tx.fin = true;
+	if (!kmap_tx_on_ring(ep))
+		return;
+	/* Hostile: no more than what is in the ring. */
+	if (ep->tx.ring.tail - from > ep->tx.ring.size)
+		from = ep->tx.ring.tail;
+	ep->tx.bounce_from = from;
+	ep->tx.bounce_to = ep->tx.ring.tail;
+	kmap_stats_count(KMAP_STAT_bounces);
+	down_at(ep, from);
+}
+
+int
+kmap_dir_repay(struct kmap_ep *ep, int fd)
+{
+	struct kmap_ring_tx *r = &ep->tx.ring;
+
+	while (ep->tx.bounce_from != ep->tx.bounce_to) {
+		uint64_t pos = ep->tx.bounce_from & (r->size - 1);
+		struct iovec v = {
+			.iov_base = r->data + pos,
+			.iov_len = kmap_min(ep->tx.bounce_to -
+			    ep->tx.bounce_from, r->size - pos),
+		};
+		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+		ssize_t n = kmap_sys_sendmsg(fd, &m,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n == -EAGAIN || n == -EINTR)
+			return -EAGAIN;
+		if (n <= 0) {
+			/* The carrier is dead: the next send says so. */
+			ep->tx.bounce_from = ep->tx.bounce_to;
+			return 0;
+		}
+		ep->tx.bounce_from += (uint64_t)n;
+	}
+	return 0;
+}
+
+int
+kmap_dir_consent(struct kmap_ep *ep, int fd)
+{
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	struct tcp_info a, b;
+	int inq = 0, r;
+
+	if (a_load(&ep->rx.consented))
+		return 0;
+	if (ep->rx.frozen || !kmap_gate_consent(&ep->rx.gate) ||
+	    KMAP_TESTPOINT("consent", fd))
+		return -EAGAIN;
+	/* bytes_received counts a FIN as one byte: refuse after a FIN. */
+	do {
+		r = tcp_info(fd, &a);
+		if (r == 0)
+			r = kmap_sys_ioctl(fd, SIOCINQ, &inq);
+		if (r == 0)
+			r = tcp_info(fd, &b);
+		if (r == 0 && b.tcpi_state != TCP_STATE_ESTABLISHED)
+			r = -EPIPE;
+		if (r != 0)
+			return r;
+	} while (a.tcpi_bytes_received != b.tcpi_bytes_received);
+	ep->rx.tcp = a.tcpi_bytes_received - (uint64_t)inq;
+	a_store(&ep->rx.consented, 1u);
+	/* M6: release, after the gate was found quiet. */
+	a_store_rel(&d->consent, 1u);
+	/* A long send may pace itself until now. */
+	kmap_wake_kick(ep->link, &d->space_waiters, ep->slot);
+	return 0;
+}
+
+int
+kmap_dir_pass(struct kmap_ep *ep)
+{
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	uint32_t k = a_load_acq(&d->nrec);
+	uint32_t due = k - ep->rx.passed;
+
+	if (kmap_likely(due == 0))
+		return 0;
+	if (due > 2 || !a_load(&ep->rx.consented))
+		return -EPROTO;
+	if (!kmap_rx_on_ring(ep)) {
+		uint64_t at = a_load(&d->rec_tcp);
+
+		if (at == ep->rx.tcp) {
+			ep->rx.passed++;
+			ep->was_up[0] = true;
+			a_store_rel(&d->passed, ep->rx.passed);
+			return 1;
+		}
+		return at < ep->rx.tcp ? -EPROTO : 0;
+	}
+	/* due == 2 cannot be here: after the pending down no up may come. */
+	if (due != 1)
+		return -EPROTO;
+	if (a_load(&d->rec_ring) != ep->rx.ring.head)
+		return a_load(&d->rec_ring) - ep->rx.ring.head >
+		    ep->rx.ring.size ? -EPROTO : 0;
+	ep->rx.passed++;
+	a_store_rel(&d->passed, ep->rx.passed);
+	return 1;
+}
+
+int64_t
+kmap_dir_tcp_cap(struct kmap_ep *ep, int fd, bool *pending)
+{
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	int n = 0, r;
+
+	*pending = false;
+	r = kmap_sys_ioctl(fd, SIOCINQ, &n);
+	if (r != 0)
+		return r;
+	/* M7: the look at the records comes after SIOCINQ. */
+	if (a_load_acq(&d->nrec) != ep->rx.passed) {
+		uint64_t left = a_load(&d->rec_tcp) - ep->rx.tcp;
+
+		*pending = true;
+		return (int64_t)kmap_min(left, (uint64_t)n);
+	}
+	return n;
+}
+
+void
+kmap_dir_freeze(struct kmap_ep *ep)
+{
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+
+	if (ep->rx.frozen)
+		return;
+	ep->rx.frozen = true;
+	a_store(&d->freeze_at, ep->rx.ring.head);
+	a_store(&d->consent, 0u);
+	/* M9: release, after the frozen head; then the bit in the mask that
+	 * the sender exchanges after every publish. */
+	a_or(&d->rflags, KMAP_FROZEN);
+	KMAP_TESTPOINT("freeze", -1);
+	a_or(&d->data_waiters, KMAP_BOUNCE);
+	/* A sender that sleeps in the library repays at once. */
+	kmap_wake_peer(ep->link, ep->slot);
+	KMAP_TESTPOINT("bounce-request", -1);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The endpoint: one side of a connection, what dup and fork share. Its side
+ * state lies in memory of the fork family from birth; the peer cannot touch
+ * it. A process that holds fds of it has one entry (struct kmap_ent).
+ */
+#ifndef KMAP_EP_H
+#define KMAP_EP_H
+
+#include "gate.h"
+#include "layout.h"
+#include "lock.h"
+#include "ring.h"
+
+struct kmap_link;
+
+enum kmap_stage {
+	KMAP_NEW,		/* not yet connected */
+	KMAP_PLAIN,		/* on TCP; may be offered when it has earned it */
+	KMAP_OFFERED,		/* connector: a name is bound or announced */
+	KMAP_PAIRED,		/* has a slot of a link */
+	KMAP_BARRED,		/* stays on TCP for good; `why` says why */
+};
+
+/* Why an endpoint stays on TCP: the keys of not_upgraded in KMAP_STATS. */
+enum kmap_why {
+	KMAP_WHY_NONE,
+	KMAP_WHY_NOT_EARNED,	/* too few bytes and round trips */
+	KMAP_WHY_NO_PEER,	/* no library at the other end */
+	KMAP_WHY_NEVER,		/* KMAP_UPGRADE=never */
+	KMAP_WHY_NO_CONSENT,	/* a side waits where wrappers do not see it */
+	KMAP_WHY_UID,		/* the other end's owner may not pair */
+	KMAP_WHY_NAME_TAKEN,	/* somebody holds the rendezvous name */
+	KMAP_WHY_SHARED,	/* held by several processes */
+	KMAP_WHY_STDIO,
+	KMAP_WHY_PASSED,	/* SCM_RIGHTS, exec */
+	KMAP_WHY_URGENT,	/* MSG_OOB, SIOCATMARK, EPOLLPRI */
+	KMAP_WHY_ASYNC,		/* O_ASYNC */
+	KMAP_WHY_SECCOMP,
+	KMAP_WHY_MLOCK,
+	KMAP_WHY_LIMIT,		/* fds, memory, file size */
+	KMAP_WHY_KERNEL,	/* TCP_INFO lacks what a switch needs */
+	KMAP_WHY_CLOSED,	/* ended before it could move */
+	KMAP_WHY_PROTOCOL,	/* the peer broke the protocol */
+	KMAP_NWHY
+};
+extern const char *const kmap_why_names[KMAP_NWHY];
+
+/*
+ * Fields under rx_lock are the receiver's, those under tx_lock the sender's.
+ * Where both locks are needed rx is taken first.
+ */
+struct kmap_ep {
+	/* ---- receiving: under rx.lock ---- */
+	struct {
+		_Alignas(KMAP_CACHELINE) struct kmap_lock lock;
+		struct kmap_gate gate;
+		kmap_a32 consented;	/* published to the peer */
+		uint32_t passed;	/* records; odd: on the ring */
+		int32_t error;		/* -errno to be told once */
+		bool eof;		/* the carrier said FIN */
+		bool frozen;		/* bounced: the kernel's again */
+		uint64_t tcp;		/* TCP bytes read, once consented */
+		uint64_t looked_at;	/* when the carrier was looked at */
+		struct kmap_ring_rx ring;
+	} rx;
+	/* ---- sending: under tx.lock ---- */
+	struct {
+		_Alignas(KMAP_CACHELINE) struct kmap_lock lock;
+		struct kmap_gate gate;
+		uint32_t nrec;		/* records; odd: on the ring */
+		bool fin;		/* went down for good */
+		bool bye_seen;
+		kmap_a32 nospace;	/* a send met a full buffer */
+		kmap_a32 space_edges;	/* times space came back after that */
+		uint64_t head_then;	/* peer's head at the last send */
+		uint64_t looked_at;	/* when the carrier was looked at */
+		uint64_t bounce_from;	/* ring bytes still owed by TCP: */
+		uint64_t bounce_to;	/*   [from, to) */
+		uint64_t unlooked;	/* bytes since the last look */
+		struct kmap_ring_tx ring;
+	} tx;
+	/* ---- the connection ---- */
+	_Alignas(KMAP_CACHELINE) struct kmap_lock lock;
+	kmap_a32 stage;
+	kmap_a32 why;
+	kmap_a32 role;			/* KMAP_CONNECTOR or KMAP_ACCEPTOR */
+	kmap_a32 nonblock;		/* O_NONBLOCK of the description */
+	kmap_a32 holders;		/* processes that hold it */
+	kmap_a32 gen;			/* odd while in use */
+	uint32_t rcvlowat;
+	uint32_t slot;
+	uint32_t slot_gen;
+	bool was_up[2];			/* rx, tx moved at least once */
+	struct kmap_link *link;
+	struct kmap_slot_shm *shm;
+	uint64_t rcvtimeo;		/* ns, 0: none */
+	uint64_t sndtimeo;
+	struct kmap_tuple tuple;
+	struct kmap_ep *next_free;
+	int owner;			/* pid whose chunk it lies in */
+};
+
+static inline bool
+kmap_rx_on_ring(const struct kmap_ep *ep)
+{
+	return (ep->rx.passed & 1) != 0;
+}
+
+static inline bool
+kmap_tx_on_ring(const struct kmap_ep *ep)
+{
+	return (ep->tx.nrec & 1) != 0;
+}
+
+/* Shared with the fork family; zeroed, gen odd. NULL when memory is short. */
+struct kmap_ep *kmap_ep_alloc(void);
+/* The last holder let go. */
+void kmap_ep_free(struct kmap_ep *ep);
+/* In the child of a fork: the parent's free list is not ours. */
+void kmap_ep_forget_pool(void);
+/* Stays on TCP for good from now on; only the first reason counts. */
+void kmap_ep_bar(struct kmap_ep *ep, enum kmap_why why);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "fdtab.h"
+
+#include "env.h"
+#include "link.h"
+#include "pair.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct kmap_lock kmap_fdtab_lock;
+struct kmap_fdslot *_Atomic kmap_fd_chunks[KMAP_FD_CHUNKS];
+
+#define ENT_CHUNK	64
+#define EP_CHUNK	64
+#define ENT_CHUNKS	16384
+
+static struct kmap_ent *ent_chunks[ENT_CHUNKS];
+static unsigned int ent_nchunks;
+static struct kmap_ent *ent_free;
+static struct kmap_ep *ep_free;
+static struct kmap_lock ent_lock, ep_lock;
+
+struct kmap_fdslot *
+kmap_fdslot_make(int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot(fd), *c, *none = NULL;
+	unsigned int i = (unsigned int)fd / KMAP_FD_CHUNK;
+
+	if (s != NULL || i >= KMAP_FD_CHUNKS)
+		return s;
+	c = kmap_sys_mmap(KMAP_FD_CHUNK * sizeof(*c), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (c == NULL)
+		return NULL;
+	if (!a_cas(&kmap_fd_chunks[i], none, c))
+		kmap_sys_munmap(c, KMAP_FD_CHUNK * sizeof(*c));
+	return kmap_fdslot(fd);
+}
+
+int
+kmap_fd_hide(int fd)
+{
+	struct kmap_fdslot *s;
+
+	if (fd < 0)
+		return fd;
+	s = kmap_fdslot_make(fd);
+	if (s == NULL) {
+		kmap_sys_close(fd);
+		return -ENOMEM;
+	}
+	a_store_rel(&s->hidden, 1u);
+	return fd;
+}
+
+void
+kmap_fd_hidden_close(int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot(fd);
+
+	if (s != NULL)
+		a_store_rel(&s->hidden, 0u);
+	kmap_sys_close(fd);
+}
+
+int
+kmap_fd_next_hidden(int fd)
+{
+	for (int i = fd; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
+		struct kmap_fdslot *s = kmap_fdslot(i);
+
+		if (s == NULL)
+			i |= KMAP_FD_CHUNK - 1;
+		else if (a_load(&s->hidden))
+			return i;
+	}
+	return -1;
+}
+
+/* ---- side state ---- */
+
+struct kmap_ep *
+kmap_ep_alloc(void)
+{
+	struct kmap_ep *ep;
+	uint32_t gen;
+
+	kmap_lock(&ep_lock);
+	if (ep_free == NULL) {
+		ep = kmap_sys_mmap(EP_CHUNK * sizeof(*ep),
+		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+		for (int i = 0; ep != NULL && i < EP_CHUNK; i++) {
+			ep[i].next_free = ep_free;
+			ep_free = &ep[i];
+		}
+	}
+	ep = ep_free;
+	if (ep != NULL)
+		ep_free = ep->next_free;
+	kmap_unlock(&ep_lock);
+	if (ep == NULL)
+		return NULL;
+	gen = a_load(&ep->gen);
+	memset(ep, 0, sizeof(*ep));
+	ep->owner = kmap_sys_getpid();
+	ep->rcvlowat = 1;
+	a_store(&ep->holders, 1u);
+	a_store_rel(&ep->gen, gen + 1);
+	return ep;
+}
+
+void
+kmap_ep_free(struct kmap_ep *ep)
+{
+	a_add(&ep->gen, 1u);
+	/* A thread that is still counted in will count itself out. */
+	if (a_load(&ep->rx.gate.in_kernel) || a_load(&ep->tx.gate.in_kernel))
+		return;
+	/* What another process of the family allocated goes back to nobody:
+	 * its chunk's owner alone hands slots out. */
+	if (ep->owner != kmap_sys_getpid())
+		return;
+	kmap_lock(&ep_lock);
+	ep->next_free = ep_free;
+	ep_free = ep;
+	kmap_unlock(&ep_lock);
+}
+
+void
+kmap_ep_forget_pool(void)
+{
+	ep_free = NULL;
+}
+
+void
+kmap_ep_bar(struct kmap_ep *ep, enum kmap_why why)
+{
+	if (a_cas(&ep->why, (uint32_t)KMAP_WHY_NONE, (uint32_t)why)) {
+		uint32_t s = a_load(&ep->stage);
+
+		if (s != KMAP_PAIRED)
+			a_cas(&ep->stage, s, (uint32_t)KMAP_BARRED);
+	}
+}
+
+/* ---- entries ---- */
+
+static struct kmap_ent *
+ent_alloc(void)
+{
+	struct kmap_ent *e;
+
+	kmap_lock(&ent_lock);
+	if (ent_free == NULL && ent_nchunks < ENT_CHUNKS) {
+		e = kmap_sys_mmap(ENT_CHUNK * sizeof(*e),
+		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		if (e != NULL)
+			ent_chunks[ent_nchunks++] = e;
+		for (int i = 0; e != NULL && i < ENT_CHUNK; i++) {
+			e[i].next_free = ent_free;
+			ent_free = &e[i];
+		}
+	}
+	e = ent_free;
+	if (e != NULL)
+		ent_free = e->next_free;
+	kmap_unlock(&ent_lock);
+	return e;
+}
+
+static void
+ent_put(struct kmap_ent *e)
+{
+	kmap_lock(&ent_lock);
+	e->in_use = false;
+	e->ep = NULL;
+	e->next_free = ent_free;
+	ent_free = e;
+	kmap_unlock(&ent_lock);
+}
+
+struct kmap_ent *
+kmap_ent_open(int fd, int role)
+{
+	struct kmap_fdslot *s = kmap_fdslot_make(fd);
+	struct kmap_ent *e;
+	struct kmap_ep *ep;
+
+	if (s == NULL || (e = ent_alloc()) == NULL)
+		return NULL;
+	ep = kmap_ep_alloc();
+	if (ep == NULL) {
+		ent_put(e);
+		return NULL;
+	}
+	memset(e, 0, sizeof(*e));
+	e->ep = ep;
+	e->fd = fd;
+	e->carrier = e->rdv_fd = e->rdv_conn = -1;
+	e->in_use = true;
+	a_store(&e->fds, 1u);
+	a_store(&ep->role, (uint32_t)role);
+	a_store(&ep->stage, (uint32_t)KMAP_PLAIN);
+	kmap_stats_count(KMAP_STAT_connections_seen);
+	atomic_store(&s->ent, e);
+	return e;
+}
+
+void
+kmap_ent_dup(struct kmap_ent *e, int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot_make(fd);
+
+	if (s == NULL) {
+		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
+	a_add(&e->fds, 1u);
+	atomic_store(&s->ent, e);
+}
+
+bool
+kmap_ent_unlink(struct kmap_ent *e, int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot(fd);
+
+	if (s == NULL || !a_cas(&s->ent, e, (struct kmap_ent *)NULL))
+		return false;
+	if (a_sub(&e->fds, 1u) == 1)
+		return true;
+	if (e->fd == fd) {
+		/* Another number of the same entry stands for it now. */
+		for (int i = 0; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
+			s = kmap_fdslot(i);
+			if (s == NULL)
+				i |= KMAP_FD_CHUNK - 1;
+			else if (atomic_load(&s->ent) == e) {
+				e->fd = i;
+				break;
+			}
+		}
+	}
+	return false;
+}
+
+void
+kmap_ent_close(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+	bool last;
+
+	kmap_pair_tally(e);
+	last = a_sub(&ep->holders, 1u) == 1;
+	kmap_pair_close(e, last);
+	for (int i = 0; i < KMAP_NSTATS; i++)
+		if (e->n[i] != 0)
+			kmap_stats_add((enum kmap_stat)i, e->n[i]);
+	kmap_stats_add(KMAP_STAT_tcp_bytes_in, e->rx_bytes);
+	kmap_stats_add(KMAP_STAT_tcp_bytes_out, e->tx_bytes);
+	if (last)
+		kmap_ep_free(ep);
+	ent_put(e);
+}
+
+void
+kmap_fdtab_forked(void)
+{
+	a_store(&ent_lock.word, 0u);
+	a_store(&ep_lock.word, 0u);
+	kmap_ep_forget_pool();
+}
+
+void
+kmap_ent_each(void (*fn)(struct kmap_ent *e, void *arg), void *arg)
+{
+	for (unsigned int c = 0; c < ent_nchunks; c++)
+		for (int i = 0; i < ENT_CHUNK; i++)
+			if (ent_chunks[c][i].in_use)
+				fn(&ent_chunks[c][i], arg);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "link.h"
+
+#include "fdtab.h"
+#include "log.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#ifndef MADV_DONTDUMP
+#define MADV_DONTDUMP 16
+#endif
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+_Atomic(struct kmap_link *) kmap_links;
+struct kmap_lock kmap_links_lock;
+
+static struct kmap_lock common_lock;
+static kmap_a32 common_fd_plus1;
+
+int
+kmap_common_fd(void)
+{
+	int fd = (int)a_load_acq(&common_fd_plus1) - 1;
+
+	if (fd >= 0)
+		return fd;
+	kmap_lock(&common_lock);
+	fd = (int)a_load(&common_fd_plus1) - 1;
+	if (fd < 0) {
+		fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_eventfd(0,
+		    EFD_CLOEXEC | EFD_NONBLOCK)));
+		if (fd >= 0)
+			a_store_rel(&common_fd_plus1, (uint32_t)fd + 1);
+	}
+	kmap_unlock(&common_lock);
+	return fd;
+}
+
+/* Everything of a link that only this process sees, in one mapping. */
+static struct kmap_link *
+link_alloc(uint32_t nslots)
+{
+	size_t head = KMAP_ROUND(sizeof(struct kmap_link), 64);
+	size_t size = head + nslots * (sizeof(void *) + 2 * sizeof(uint32_t));
+	struct kmap_link *l;
+
+	size = KMAP_ROUND(size, KMAP_PAGE);
+	l = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (l == NULL)
+		return NULL;
+	l->priv_size = size;
+	l->nslots = nslots;
+	l->ents = (void *)((char *)l + head);
+	l->gen = (uint32_t *)(l->ents + nslots);
+	l->free = l->gen + nslots;
+	l->sock = -1;
+	for (int i = 0; i < KMAP_PLACES; i++)
+		l->peer_fd[i] = -1;
+	return l;
+}
+
+static int
+link_map(struct kmap_link *l, int memfd)
+{
+	void *p = kmap_sys_mmap(l->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    memfd);
+
+	if (p == NULL)
+		return -ENOMEM;
+	kmap_syscall(SYS_madvise, p, l->size, MADV_DONTDUMP, 0, 0, 0);
+	l->ctl = p;
+	l->slots = (void *)((char *)p + kmap_seg_slots_at());
+	l->rings = (uint8_t *)p + kmap_seg_rings_at(l->nslots);
+	l->my_common = kmap_common_fd();
+	return l->my_common < 0 ? l->my_common : 0;
+}
+
+static int
+file_may_grow(uint64_t size)
+{
+	struct rlimit rl;
+
+	/* Over it the kernel raises SIGXFSZ, which kills the application. */
+	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) == 0
+	    && rl.rlim_cur < size)
+		return -EFBIG;
+	return 0;
+}
+
+struct kmap_link *
+kmap_link_create(int *memfd, uint32_t nslots, uint64_t ring_size, int *err)
+{
+	uint64_t size = kmap_seg_size(nslots, ring_size);
+	struct kmap_link *l = NULL;
+	int fd = -1, r;
+
+	r = file_may_grow(size);
+	if (r < 0)
+		goto fail;
+	fd = kmap_sys_raise(kmap_syscall(SYS_memfd_create, "kmap",
+	    MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0));
+	r = fd < 0 ? fd : (int)kmap_syscall(SYS_ftruncate, fd, size, 0, 0, 0, 0);
+	if (r == 0)
+		r = kmap_sys_fcntl(fd, F_ADD_SEALS, SEALS);
+	if (r < 0)
+		goto fail;
+	l = link_alloc(nslots);
+	if (l == NULL) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	l->side = KMAP_ACCEPTOR;
+	l->size = size;
+	l->ring_size = ring_size;
+	r = link_map(l, fd);
+	if (r < 0)
+		goto fail;
+	l->ctl->magic = KMAP_MAGIC;
+	l->ctl->version = KMAP_WIRE_VERSION;
+	l->ctl->nslots = nslots;
+	l->ctl->ring_size = ring_size;
+	a_store(&l->slots[0].claim, 1u << 2 | KMAP_CLAIM_CLAIMED);
+	l->gen[0] = 1;
+	*memfd = fd;
+	return l;
+fail:
+	if (l != NULL)
+		kmap_link_free(l);
+	if (fd >= 0)
+		kmap_sys_close(fd);
+	*err = r;
+	return NULL;
+}
+
+struct kmap_link *
+kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
+{
+	uint64_t size = 0;
+	struct kmap_link *l = NULL;
+	struct stat st;
+	int r = -EPROTO;
+
+	if (hello->nslots == 0 || hello->nslots > KMAP_SLOTS_MAX ||
+	    hello->ring_size < KMAP_RING_MIN ||
+	    hello->ring_size > KMAP_RING_MAX ||
+	    (hello->ring_size & (hello->ring_size - 1)) != 0 ||
+	    hello->slot >= hello->nslots)
+		goto fail;
+	size = kmap_seg_size(hello->nslots, hello->ring_size);
+	/* Sealed against shrinking: no SIGBUS by the peer's will. */
+	if (kmap_sys_fcntl(memfd, F_GET_SEALS, 0) != SEALS ||
+	    kmap_syscall(SYS_fstat, memfd, &st, 0, 0, 0, 0) != 0 ||
+	    (uint64_t)st.st_size != size)
+		goto fail;
+	l = link_alloc(hello->nslots);
+	if (l == NULL) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	l->side = KMAP_CONNECTOR;
+	l->size = size;
+	l->ring_size = hello->ring_size;
+	r = link_map(l, memfd);
+	if (r < 0)
+		goto fail;
+	for (uint32_t i = l->nslots; i-- > 0; )
+		if (i != hello->slot)
+			l->free[l->nfree++] = i;
+	l->gen[hello->slot] = 1;
+	return l;
+fail:
+	if (l != NULL)
+		kmap_link_free(l);
+	*err = r;
+	return NULL;
+}
+
+void
+kmap_link_publish(struct kmap_link *l)
+{
+	kmap_lock(&kmap_links_lock);
+	atomic_store(&l->next, atomic_load(&kmap_links));
+	atomic_store(&kmap_links, l);
+	kmap_unlock(&kmap_links_lock);
+}
+
+void
+kmap_link_free(struct kmap_link *l)
+{
+	if (l->sock >= 0)
+		kmap_fd_hidden_close(l->sock);
+	for (int i = 0; i < KMAP_PLACES; i++)
+		if (l->peer_fd[i] >= 0)
+			kmap_fd_hidden_close(l->peer_fd[i]);
+	if (l->ctl != NULL)
+		kmap_sys_munmap(l->ctl, l->size);
+	kmap_sys_munmap(l, l->priv_size);
+}
+
+bool
+kmap_link_dead(struct kmap_link *l)
+{
+	char c;
+
+	return l->sock < 0 || kmap_sys_recv(l->sock, &c, 1,
+	    MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void
+kmap_link_reap(void)
+{
+	_Atomic(struct kmap_link *) *at;
+	struct kmap_link *l, *gone = NULL;
+
+	kmap_lock(&kmap_links_lock);
+	at = &kmap_links;
+	while ((l = atomic_load(at)) != NULL) {
+		if (a_load_acq(&l->refs) == 0 &&
+		    (l->inherited || kmap_link_dead(l))) {
+			atomic_store(at, atomic_load(&l->next));
+			atomic_store(&l->next, gone);
+			gone = l;
+		} else
+			at = &l->next;
+	}
+	kmap_unlock(&kmap_links_lock);
+	while ((l = gone) != NULL) {
+		gone = atomic_load(&l->next);
+		kmap_link_free(l);
+	}
+}
+
+int
+kmap_link_slot_get(struct kmap_link *l)
+{
+	int slot = -1;
+
+	kmap_lock(&l->lock);
+	/* A slot that the peer has not let go stays out for now: it goes to
+	 * the bottom, the next one is tried. */
+	for (uint32_t tries = 0; tries < 4 && l->nfree > 0; tries++) {
+		uint32_t s = l->free[l->nfree - 1];
+		struct kmap_slot_shm *sh = &l->slots[s];
+
+		if (l->gen[s] == 0 ||
+		    (a_load(&sh->claim) & 3) == KMAP_CLAIM_WITHDRAWN ||
+		    a_load_acq(&sh->released[KMAP_ACCEPTOR]) == l->gen[s]) {
+			l->nfree--;
+			slot = (int)s;
+			break;
+		}
+		memmove(&l->free[1], &l->free[0],
+		    (l->nfree - 1) * sizeof(l->free[0]));
+		l->free[0] = s;
+	}
+	if (slot >= 0) {
+		struct kmap_slot_shm *sh = &l->slots[slot];
+		uint32_t gen = (l->gen[slot] + 1) & 0x3fffffff;
+
+		l->gen[slot] = gen != 0 ? gen : 1;
+		memset(sh->dir, 0, sizeof(sh->dir));
+	}
+	kmap_unlock(&l->lock);
+	return slot;
+}
+
+void
+kmap_link_slot_put(struct kmap_link *l, uint32_t slot)
+{
+	kmap_lock(&l->lock);
+	l->free[l->nfree++] = slot;
+	kmap_unlock(&l->lock);
+}
+
+uint8_t *
+kmap_link_ring(const struct kmap_link *l, uint32_t slot, unsigned int dir)
+{
+	return l->rings + ((uint64_t)slot * 2 + dir) * l->ring_size;
+}
+
+void
+kmap_link_receive(struct kmap_link *l)
+{
+	struct kmap_msg m;
+	int fd, n;
+
+	kmap_lock(&l->lock);
+	while ((n = kmap_msg_recv(l->sock, &m, &fd, 1)) >= 0) {
+		unsigned int place = m.kind == KMAP_MSG_WELCOME ?
+		    KMAP_PLACE_COMMON : m.arg;
+
+		if (n == 0)
+			continue;
+		if ((m.kind != KMAP_MSG_WELCOME && m.kind != KMAP_MSG_PLACE) ||
+		    place >= KMAP_PLACES || l->peer_fd[place] >= 0)
+			kmap_sys_close(fd);
+		else
+			l->peer_fd[place] = kmap_fd_hide(fd);
+	}
+	kmap_unlock(&l->lock);
+}
+
+void
+kmap_links_forked(void)
+{
+	struct kmap_link *l, *next, *kept = NULL;
+	int old = (int)a_load(&common_fd_plus1) - 1;
+	bool shared = false;
+
+	a_store(&common_lock.word, 0u);
+	for (l = atomic_load(&kmap_links); l != NULL; l = next) {
+		next = atomic_load(&l->next);
+		a_store(&l->lock.word, 0u);
+		if (a_load(&l->refs) == 0) {
+			kmap_link_free(l);
+			continue;
+		}
+		l->inherited = true;
+		shared |= l->my_common == old;
+		atomic_store(&l->next, kept);
+		kept = l;
+	}
+	atomic_store(&kmap_links, kept);
+	/* The placeholder stays the parent's; ours is made when needed. */
+	if (old >= 0 && !shared)
+		kmap_fd_hidden_close(old);
+	a_store(&common_fd_plus1, 0u);
+}
+
+void
+kmap_link_bell(struct kmap_link *l, unsigned int place)
+{
+	static const uint64_t one = 1;
+	int fd = l->peer_fd[place];
+
+	if (fd < 0 && l->peer_fd[KMAP_PLACE_COMMON] < 0)
+		kmap_link_receive(l);
+	/* The word that a peer may have forged names no fd: the common one
+	 * always wakes. */
+	if (fd < 0)
+		fd = l->peer_fd[KMAP_PLACE_COMMON];
+	if (fd >= 0)
+		kmap_sys_write(fd, &one, sizeof(one));
+}
+
+int
+kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds, int nfds)
+{
+	union {
+		struct cmsghdr h;
+		char buf[CMSG_SPACE(2 * sizeof(int))];
+	} c;
+	struct iovec v = { (void *)(uintptr_t)m, sizeof(*m) };
+	struct msghdr mh = {
+		.msg_iov = &v, .msg_iovlen = 1,
+		.msg_control = c.buf,
+		.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int)),
+	};
+	ssize_t r;
+
+	memset(&c, 0, sizeof(c));
+	c.h.cmsg_level = SOL_SOCKET;
+	c.h.cmsg_type = SCM_RIGHTS;
+	c.h.cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
+	memcpy(CMSG_DATA(&c.h), fds, (size_t)nfds * sizeof(int));
+	r = kmap_sys_sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return r == sizeof(*m) ? 0 : r < 0 ? (int)r : -EIO;
+}
+
+int
+kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds)
+{
+	union {
+		struct cmsghdr h;
+		char buf[CMSG_SPACE(4 * sizeof(int))];
+	} c;
+	struct iovec v = { m, sizeof(*m) };
+	struct msghdr mh = {
+		.msg_iov = &v, .msg_iovlen = 1,
+		.msg_control = c.buf, .msg_controllen = sizeof(c.buf),
+	};
+	int got = 0, bad = 0;
+	ssize_t r;
+
+	r = kmap_sys_recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (r < 0)
+		return (int)r;
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(&mh); h != NULL;
+	    h = CMSG_NXTHDR(&mh, h)) {
+		size_t n;
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
+			fd = kmap_sys_raise(fd);
+			if (fd < 0)
+				bad = fd;
+			else if (got < nfds)
+				fds[got++] = fd;
+			else
+				kmap_sys_close(fd);
+		}
+	}
+	if (r == 0)
+		bad = -EPIPE;
+	else if (r != sizeof(*m) || (mh.msg_flags & MSG_CTRUNC) ||
+	    m->magic != KMAP_MAGIC || m->version != KMAP_WIRE_VERSION)
+		bad = -EPROTO;
+	if (bad == 0)
+		return got;
+	while (got > 0)
+		kmap_sys_close(fds[--got]);
+	return bad;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What two processes that share connections keep: a segment with the control
+ * page, the slots and the rings, each other's placeholders, and a socket
+ * that passes fds and whose end tells that the other family died.
+ *
+ * Links are private to a process; a child inherits those of its parent with
+ * the endpoints on them, and never reads their sockets.
+ */
+#ifndef KMAP_LINK_H
+#define KMAP_LINK_H
+
+#include "layout.h"
+#include "lock.h"
+
+struct kmap_ent;
+struct kmap_place;
+
+struct kmap_link {
+	int side;			/* KMAP_CONNECTOR or KMAP_ACCEPTOR */
+	int sock;
+	struct kmap_ctl_shm *ctl;
+	struct kmap_slot_shm *slots;
+	uint8_t *rings;
+	uint64_t size;
+	uint32_t nslots;
+	uint64_t ring_size;
+	int my_common;			/* the placeholder the peer rings */
+	int peer_fd[KMAP_PLACES];	/* the peer's placeholders, -1: none */
+	kmap_a32 messages_read;
+	uint32_t peer_uid;
+	struct kmap_addr dest;		/* connector: where it leads */
+	kmap_a32 refs;			/* endpoints of this process on it */
+	bool inherited;			/* by fork: scan, do not read */
+	kmap_a32 wait_seen;		/* an endpoint's waiting was seen */
+	/* connector: which slots are free, and their generations */
+	struct kmap_lock lock;
+	uint32_t *gen;
+	uint32_t *free;
+	uint32_t nfree;
+	uint32_t log_seen;		/* acceptor: announcements read */
+	/* by slot: this process's entry, NULL when it has none */
+	struct kmap_ent *_Atomic *ents;
+	size_t priv_size;
+	_Atomic(struct kmap_link *) next;
+	struct kmap_place_bits {
+		kmap_a64 told;		/* own placeholders sent */
+	} places;
+};
+
+extern _Atomic(struct kmap_link *) kmap_links;
+extern struct kmap_lock kmap_links_lock;
+
+/* The process's common placeholder, made at the first pairing; -errno. */
+int kmap_common_fd(void);
+
+/* Acceptor: a new segment with slot 0 taken. *memfd is the caller's to send
+ * and to close. */
+struct kmap_link *kmap_link_create(int *memfd, uint32_t nslots,
+    uint64_t ring_size, int *err);
+/* Connector: maps a segment that a peer sent; everything is checked. memfd
+ * stays the caller's. */
+struct kmap_link *kmap_link_attach(int memfd, const struct kmap_msg *hello,
+    int *err);
+/* Makes a finished link visible. */
+void kmap_link_publish(struct kmap_link *l);
+void kmap_link_free(struct kmap_link *l);
+/* Frees links that nobody uses and whose peer is gone. */
+void kmap_link_reap(void);
+bool kmap_link_dead(struct kmap_link *l);
+/* In the child of a fork: links without endpoints go, the others are the
+ * parent's to read. */
+void kmap_links_forked(void);
+/* Takes the messages that pend on the link socket. */
+void kmap_link_receive(struct kmap_link *l);
+
+/* A free slot (connector), or -1. */
+int kmap_link_slot_get(struct kmap_link *l);
+void kmap_link_slot_put(struct kmap_link *l, uint32_t slot);
+
+uint8_t *kmap_link_ring(const struct kmap_link *l, uint32_t slot,
+    unsigned int dir);
+
+/* Writes the eventfd that wakes the peer's place. */
+void kmap_link_bell(struct kmap_link *l, unsigned int place);
+
+/* Sends or takes one message with fds on a rendezvous or link socket. */
+int kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds,
+    int nfds);
+/* Fds come raised and CLOEXEC. Returns how many fds, or -errno; -EPIPE when
+ * the other end closed. */
+int kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds);
+
+#endif

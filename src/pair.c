@@ -1,0 +1,779 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "pair.h"
+
+#include "addr.h"
+#include "dir.h"
+#include "env.h"
+#include "link.h"
+#include "log.h"
+#include "sys.h"
+#include "testpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* What a connection shows before it may cost a rendezvous. The connector
+ * asks for less, so that its name stands when the acceptor looks. */
+#define EARN_CALLS	4u
+#define EARN_BYTES	(8u << 10)
+/* Connections of a link; the memory of a ring is taken when it is used. */
+#define LINK_SLOTS	1024u
+/* Names that may pend in one process. */
+#define NAMES_MAX	64u
+/* Ticks that an announcement may stay unclaimed before a name is bound. */
+#define CLAIM_TICKS	4u
+
+bool (*kmap_consent_hook)(struct kmap_ent *e);
+bool (*kmap_seen_hook)(struct kmap_ent *e);
+
+static kmap_a32 names_pending;
+static kmap_a32 stopped;	/* enum kmap_why */
+
+void
+kmap_pair_stop(enum kmap_why why)
+{
+	a_store(&stopped, (uint32_t)why);
+}
+
+static uint32_t
+own_uid(void)
+{
+	return (uint32_t)kmap_syscall(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+}
+
+/* Every uid that is not mapped shows as the overflow uid: it names nobody,
+ * unless the map is the identity. */
+static bool
+uid_names_somebody(uint32_t uid)
+{
+	char buf[64];
+	long fd, n;
+
+	if (uid != 65534)
+		return true;
+	fd = kmap_syscall(SYS_openat, AT_FDCWD, "/proc/self/uid_map",
+	    O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	if (fd < 0)
+		return false;
+	n = kmap_sys_read((int)fd, buf, sizeof(buf) - 1);
+	kmap_sys_close((int)fd);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	return strstr(buf, "4294967295") != NULL;
+}
+
+/* `named`: the kernel itself named uid as the owner of the other end. */
+static bool
+uid_may_pair(uint32_t uid, bool named)
+{
+	if (!uid_names_somebody(uid))
+		return false;
+	if (uid == own_uid())
+		return true;
+	for (unsigned int i = 0; i < kmap_conf.npeers; i++)
+		if (kmap_conf.peers[i] == uid)
+			return true;
+	if (named)
+		return !kmap_conf.peers_set;
+	return uid == 0 && !(kmap_conf.peers_set && kmap_conf.npeers == 0);
+}
+
+static int
+cred_uid(int sock, uint32_t *uid)
+{
+	struct ucred c;
+	socklen_t len = sizeof(c);
+	int r = kmap_sys_getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &c, &len);
+
+	*uid = c.uid;
+	return r;
+}
+
+/* The connector's question: may the process with `uid` be the other end? */
+static bool
+acceptor_may_pair(const struct kmap_tuple *t, uint32_t uid)
+{
+	int64_t named = kmap_diag_uid(&t->to, &t->from);
+
+	if (named >= 0)
+		return (uint32_t)named == uid && uid_may_pair(uid, true);
+	/* Behind a REDIRECT no socket has the mirrored addresses. */
+	return uid_may_pair(uid, false);
+}
+
+/* The acceptor's: it knows both addresses as the connector sees them. */
+static bool
+connector_may_pair(const struct kmap_tuple *t, uint32_t uid)
+{
+	int64_t named = kmap_diag_uid(&t->from, &t->to);
+
+	return named >= 0 && (uint32_t)named == uid && uid_may_pair(uid, true);
+}
+
+/* ---- names ---- */
+
+static void
+name_drop(struct kmap_ent *e)
+{
+	if (e->rdv_conn >= 0) {
+		kmap_fd_hidden_close(e->rdv_conn);
+		e->rdv_conn = -1;
+	}
+	if (e->rdv_fd >= 0) {
+		kmap_fd_hidden_close(e->rdv_fd);
+		e->rdv_fd = -1;
+		a_sub(&names_pending, 1u);
+	}
+}
+
+static void
+name_bind(struct kmap_ent *e)
+{
+	struct sockaddr_un un;
+	socklen_t len = kmap_tuple_name(&e->ep->tuple, &un);
+	int fd, r;
+
+	if (a_load(&names_pending) >= NAMES_MAX)
+		return;
+	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_socket(AF_UNIX,
+	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
+	if (fd < 0) {
+		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
+	r = kmap_sys_bind(fd, &un, len);
+	if (r == 0)
+		r = kmap_sys_listen(fd, 1);
+	if (r != 0) {
+		kmap_fd_hidden_close(fd);
+		kmap_ep_bar(e->ep, r == -EADDRINUSE ? KMAP_WHY_NAME_TAKEN :
+		    KMAP_WHY_LIMIT);
+		return;
+	}
+	e->rdv_fd = fd;
+	a_add(&names_pending, 1u);
+	KMAP_TESTPOINT("rendezvous-bound", e->fd);
+}
+
+static uint64_t
+timeo(int fd, int name)
+{
+	struct timeval tv = { 0, 0 };
+	socklen_t len = sizeof(tv);
+
+	kmap_sys_getsockopt(fd, SOL_SOCKET, name, &tv, &len);
+	return (uint64_t)tv.tv_sec * 1000000000u + (uint64_t)tv.tv_usec * 1000u;
+}
+
+void
+kmap_ent_options(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	int fl = kmap_sys_fcntl(fd, F_GETFL, 0), lowat = 1;
+	socklen_t len = sizeof(lowat);
+
+	a_store(&ep->nonblock, fl >= 0 && (fl & O_NONBLOCK) ? 1u : 0u);
+	ep->rcvtimeo = timeo(fd, SO_RCVTIMEO);
+	ep->sndtimeo = timeo(fd, SO_SNDTIMEO);
+	kmap_sys_getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, &len);
+	ep->rcvlowat = lowat > 0 ? (uint32_t)lowat : 1;
+}
+
+/* ---- both sides: from a slot to a paired endpoint ---- */
+
+static void
+finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
+    uint32_t gen)
+{
+	struct kmap_ep *ep = e->ep;
+	unsigned int rx = l->side == KMAP_CONNECTOR, tx = !rx;
+	struct kmap_slot_shm *sh = &l->slots[slot];
+
+	kmap_lock(&ep->rx.lock);
+	kmap_lock(&ep->tx.lock);
+	ep->link = l;
+	ep->slot = slot;
+	ep->slot_gen = gen;
+	ep->shm = sh;
+	ep->rx.ring = (struct kmap_ring_rx){ .shm = &sh->dir[rx],
+		.data = kmap_link_ring(l, slot, rx), .size = l->ring_size };
+	ep->tx.ring = (struct kmap_ring_tx){ .shm = &sh->dir[tx],
+		.data = kmap_link_ring(l, slot, tx), .size = l->ring_size };
+	kmap_ent_options(e, fd);
+	a_add(&l->refs, 1u);
+	atomic_store(&l->ents[slot], e);
+	kmap_gate_close(&ep->tx.gate);
+	a_store_rel(&ep->stage, (uint32_t)KMAP_PAIRED);
+	kmap_unlock(&ep->tx.lock);
+	kmap_unlock(&ep->rx.lock);
+	if (!e->provisional)
+		kmap_stats_count(KMAP_STAT_connections_paired);
+	kmap_log(KMAP_DEBUG, "fd %d paired as %s, slot %u", fd,
+	    l->side == KMAP_CONNECTOR ? "connector" : "acceptor", slot);
+	KMAP_TESTPOINT("paired", fd);
+	/* Calls that block come through the wrappers, as this one did. */
+	if (a_load(&l->wait_seen) || !a_load(&ep->nonblock))
+		a_store(&e->wait_seen, 1u);
+	kmap_consent_try(e, fd);
+}
+
+void
+kmap_consent_try(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	int r;
+
+	if (a_load_acq(&ep->stage) != KMAP_PAIRED ||
+	    a_load(&ep->rx.consented) || ep->rx.frozen ||
+	    a_load(&ep->why) != KMAP_WHY_NONE)
+		return;
+	if (!a_load(&e->wait_seen)) {
+		if (kmap_seen_hook == NULL || !kmap_seen_hook(e))
+			return;
+		a_store(&e->wait_seen, 1u);
+	}
+	if (a_load(&ep->holders) != 1)
+		return;
+	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
+		return;
+	kmap_gate_close(&ep->rx.gate);
+	if (!kmap_trylock(&ep->rx.lock))
+		return;
+	r = kmap_dir_consent(ep, fd);
+	kmap_unlock(&ep->rx.lock);
+	if (r == 0)
+		a_store(&ep->link->wait_seen, 1u);
+	else if (r != -EAGAIN)
+		kmap_ep_bar(ep, r == -EPIPE ? KMAP_WHY_CLOSED :
+		    KMAP_WHY_KERNEL);
+}
+
+void
+kmap_pair_wait_seen(struct kmap_ent *e, int fd)
+{
+	if (a_load(&e->wait_seen))
+		return;
+	a_store(&e->wait_seen, 1u);
+	kmap_consent_try(e, fd);
+}
+
+/* ---- the connector ---- */
+
+static bool
+offer_withdraw(struct kmap_offer *o)
+{
+	struct kmap_slot_shm *sh = &o->link->slots[o->slot];
+	bool mine = a_cas(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED,
+	    o->gen << 2 | KMAP_CLAIM_WITHDRAWN);
+
+	a_store_rel(&sh->released[KMAP_CONNECTOR], o->gen);
+	kmap_link_slot_put(o->link, o->slot);
+	a_sub(&o->link->refs, 1u);
+	return mine;
+}
+
+static void
+offers_withdraw(struct kmap_ent *e, int except)
+{
+	for (unsigned int i = 0; i < e->noffers; i++)
+		if ((int)i != except)
+			offer_withdraw(&e->offers[i]);
+	e->noffers = 0;
+}
+
+/*
+ * With one link to the destination the connector pairs at once, before the
+ * acceptor claimed the slot: its consent stands when the acceptor looks, so
+ * that even the first response can use the ring. If nobody claims, it was
+ * another process that accepted: the slot is taken back.
+ */
+static void
+provisional_begin(struct kmap_ent *e, int fd)
+{
+	struct kmap_offer o = e->offers[0];
+
+	if (e->noffers != 1 || e->rx_bytes != 0 || !a_load(&o.link->wait_seen)
+	    || o.link->peer_uid != own_uid())
+		return;
+	e->noffers = 0;
+	e->provisional = true;
+	finish(e, fd, o.link, o.slot, o.gen);
+	a_sub(&o.link->refs, 1u);
+}
+
+static void
+provisional_step(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_offer o = { ep->link, ep->slot, ep->slot_gen };
+	struct kmap_ent *self = e;
+
+	if ((a_load_acq(&ep->shm->claim) & 3) == KMAP_CLAIM_CLAIMED) {
+		e->provisional = false;
+		kmap_stats_count(KMAP_STAT_connections_paired);
+		return;
+	}
+	if (a_add(&e->ticks, 1u) + 1 < e->next_try)
+		return;
+	kmap_lock(&ep->rx.lock);
+	kmap_lock(&ep->tx.lock);
+	if (a_cas(&ep->shm->claim, o.gen << 2 | KMAP_CLAIM_ANNOUNCED,
+	    o.gen << 2 | KMAP_CLAIM_WITHDRAWN)) {
+		e->provisional = false;
+		a_cas(&o.link->ents[o.slot], self, (struct kmap_ent *)NULL);
+		a_store_rel(&ep->shm->released[KMAP_CONNECTOR], o.gen);
+		kmap_link_slot_put(o.link, o.slot);
+		a_sub(&o.link->refs, 1u);
+		a_store(&ep->rx.consented, 0u);
+		ep->link = NULL;
+		ep->shm = NULL;
+		ep->rx.ring.shm = ep->tx.ring.shm = NULL;
+		a_store_rel(&ep->stage, (uint32_t)KMAP_OFFERED);
+	}
+	kmap_unlock(&ep->tx.lock);
+	kmap_unlock(&ep->rx.lock);
+}
+
+static void
+announce(struct kmap_ent *e)
+{
+	struct kmap_link *l;
+
+	kmap_lock(&kmap_links_lock);
+	for (l = atomic_load(&kmap_links); l != NULL &&
+	    e->noffers < KMAP_OFFERS; l = atomic_load(&l->next)) {
+		struct kmap_offer *o = &e->offers[e->noffers];
+		struct kmap_slot_shm *sh;
+		uint32_t tail;
+		int slot;
+
+		if (l->side != KMAP_CONNECTOR || l->inherited ||
+		    !kmap_addr_eq(&l->dest, &e->ep->tuple.to) ||
+		    kmap_link_dead(l))
+			continue;
+		slot = kmap_link_slot_get(l);
+		if (slot < 0)
+			continue;
+		o->link = l;
+		o->slot = (uint32_t)slot;
+		o->gen = l->gen[slot];
+		a_add(&l->refs, 1u);
+		sh = &l->slots[slot];
+		sh->tuple = e->ep->tuple;
+		/* The first response may use the ring already: the waiting
+		 * on this destination was seen before. */
+		a_store_rel(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED);
+		kmap_lock(&l->lock);
+		tail = a_load(&l->ctl->log_tail);
+		a_store(&l->ctl->log[tail % KMAP_LOG_SIZE], o->slot);
+		a_store_rel(&l->ctl->log_tail, tail + 1);
+		kmap_unlock(&l->lock);
+		e->noffers++;
+	}
+	kmap_unlock(&kmap_links_lock);
+}
+
+static bool
+claimed(struct kmap_ent *e, int fd)
+{
+	for (unsigned int i = 0; i < e->noffers; i++) {
+		struct kmap_offer o = e->offers[i];
+
+		if (a_load_acq(&o.link->slots[o.slot].claim) !=
+		    (o.gen << 2 | KMAP_CLAIM_CLAIMED))
+			continue;
+		/* A stranger's link must own this connection, too; one of our
+		 * own uid could trace us anyway. */
+		if (o.link->peer_uid != own_uid() &&
+		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid)) {
+			offer_withdraw(&o);
+			e->offers[i] = e->offers[--e->noffers];
+			kmap_ep_bar(e->ep, KMAP_WHY_UID);
+			return true;
+		}
+		offers_withdraw(e, (int)i);
+		name_drop(e);
+		finish(e, fd, o.link, o.slot, o.gen);
+		a_sub(&o.link->refs, 1u);
+		return true;
+	}
+	return false;
+}
+
+/* An acceptor connected to our name: its greeting makes the link. */
+static void
+greeted(struct kmap_ent *e, int fd)
+{
+	struct kmap_msg m;
+	struct kmap_link *l = NULL;
+	int fds[2] = { -1, -1 }, err = 0, n;
+	uint32_t uid = 0, slot;
+
+	if (e->rdv_conn < 0) {
+		e->rdv_conn = kmap_fd_hide(kmap_sys_raise(
+		    kmap_sys_accept4(e->rdv_fd, SOCK_CLOEXEC | SOCK_NONBLOCK)));
+		if (e->rdv_conn < 0) {
+			e->rdv_conn = -1;
+			return;
+		}
+	}
+	n = kmap_msg_recv(e->rdv_conn, &m, fds, 2);
+	if (n == -EAGAIN)
+		return;
+	if (n < 0 || n != 2 || m.kind != KMAP_MSG_HELLO ||
+	    memcmp(&m.tuple, &e->ep->tuple, sizeof(m.tuple)) != 0 ||
+	    cred_uid(e->rdv_conn, &uid) != 0 ||
+	    !acceptor_may_pair(&e->ep->tuple, uid)) {
+		kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused",
+		    fd, uid);
+		goto refuse;
+	}
+	l = kmap_link_attach(fds[0], &m, &err);
+	if (l == NULL)
+		goto refuse;
+	l->sock = e->rdv_conn;
+	e->rdv_conn = -1;
+	l->peer_uid = uid;
+	l->dest = e->ep->tuple.to;
+	l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
+	kmap_sys_close(fds[0]);
+	slot = m.slot;
+	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_WELCOME,
+		.size = sizeof(m), .tuple = e->ep->tuple };
+	if (kmap_msg_send(l->sock, &m, &l->my_common, 1) != 0) {
+		kmap_link_free(l);
+		return;
+	}
+	name_drop(e);
+	offers_withdraw(e, -1);
+	kmap_link_publish(l);
+	finish(e, fd, l, slot, 1);
+	return;
+refuse:
+	for (int i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			kmap_sys_close(fds[i]);
+	kmap_fd_hidden_close(e->rdv_conn);
+	e->rdv_conn = -1;
+	if (err != 0)
+		kmap_ep_bar(e->ep, err == -EPROTO ? KMAP_WHY_PROTOCOL :
+		    KMAP_WHY_LIMIT);
+}
+
+static void
+connector_step(struct kmap_ent *e, int fd, uint32_t tick)
+{
+	struct kmap_ep *ep = e->ep;
+	bool translated;
+
+	if (a_load(&ep->stage) == KMAP_PLAIN) {
+		if (KMAP_TESTPOINT("offer", fd))
+			return;
+		if (kmap_tuple_of(&ep->tuple, fd, KMAP_CONNECTOR,
+		    &translated) != 0)
+			return;
+		if (kmap_addr_eq(&ep->tuple.from, &ep->tuple.to)) {
+			/* A socket connected to itself is one endpoint. */
+			kmap_ep_bar(ep, KMAP_WHY_NO_PEER);
+			return;
+		}
+		announce(e);
+		if (e->noffers == 0) {
+			kmap_link_reap();
+			name_bind(e);
+			if (e->rdv_fd < 0)
+				return;
+		}
+		a_cas(&ep->stage, (uint32_t)KMAP_PLAIN,
+		    (uint32_t)KMAP_OFFERED);
+		e->next_try = tick + CLAIM_TICKS;
+		provisional_begin(e, fd);
+		return;
+	}
+	if (e->noffers > 0 && claimed(e, fd))
+		return;
+	if (e->rdv_fd < 0) {
+		/* Another process than those we know answers here. */
+		if (tick >= e->next_try)
+			name_bind(e);
+		return;
+	}
+	/* Ever more rarely: each of the first 16 ticks, then each 16th. */
+	if (tick < 16 + e->next_try || tick % 16 == 0)
+		greeted(e, fd);
+}
+
+/* ---- the acceptor ---- */
+
+static bool
+claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot,
+    uint32_t *gen)
+{
+	uint32_t tail = a_load_acq(&l->ctl->log_tail);
+	bool front = true;
+
+	if (tail - l->log_seen > KMAP_LOG_SIZE)
+		l->log_seen = tail - KMAP_LOG_SIZE;
+	for (uint32_t i = l->log_seen; i != tail; i++) {
+		uint32_t s = a_load(&l->ctl->log[i % KMAP_LOG_SIZE]);
+		struct kmap_slot_shm *sh;
+		struct kmap_tuple t;
+		uint32_t w;
+
+		if (s >= l->nslots)
+			continue;
+		sh = &l->slots[s];
+		w = a_load_acq(&sh->claim);
+		if ((w & 3) != KMAP_CLAIM_ANNOUNCED) {
+			if (front)
+				l->log_seen = i + 1;
+			continue;
+		}
+		front = false;
+		t = sh->tuple;
+		if (memcmp(&t, &e->ep->tuple, sizeof(t)) != 0 ||
+		    !a_cas(&sh->claim, w, (w & ~3u) | KMAP_CLAIM_CLAIMED))
+			continue;
+		*slot = s;
+		*gen = w >> 2;
+		return true;
+	}
+	return false;
+}
+
+static bool
+claim(struct kmap_ent *e, int fd)
+{
+	struct kmap_link *l;
+	uint32_t slot, gen;
+
+	kmap_lock(&kmap_links_lock);
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (l->side == KMAP_ACCEPTOR && !l->inherited &&
+		    a_load(&l->ctl->log_tail) != l->log_seen &&
+		    claim_in(l, e, &slot, &gen))
+			break;
+	if (l != NULL)
+		a_add(&l->refs, 1u);
+	kmap_unlock(&kmap_links_lock);
+	if (l == NULL)
+		return false;
+	if (atomic_load(&l->ents[slot]) != NULL) {
+		/* The peer announced a slot that we still use. */
+		a_sub(&l->refs, 1u);
+		kmap_ep_bar(e->ep, KMAP_WHY_PROTOCOL);
+		return true;
+	}
+	if (l->peer_uid != own_uid() &&
+	    !connector_may_pair(&e->ep->tuple, l->peer_uid)) {
+		a_store_rel(&l->slots[slot].released[KMAP_ACCEPTOR], gen);
+		a_sub(&l->refs, 1u);
+		kmap_ep_bar(e->ep, KMAP_WHY_UID);
+		return true;
+	}
+	finish(e, fd, l, slot, gen);
+	a_sub(&l->refs, 1u);
+	return true;
+}
+
+static void
+greet(struct kmap_ent *e, int fd)
+{
+	struct kmap_msg m;
+	struct kmap_link *l = NULL;
+	struct sockaddr_un un;
+	socklen_t len = kmap_tuple_name(&e->ep->tuple, &un);
+	int sock, memfd = -1, r, fds[2];
+	uint32_t uid;
+
+	sock = kmap_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+	if (sock < 0) {
+		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
+	r = kmap_sys_connect(sock, &un, len);
+	if (r != 0) {
+		/* The one failed look-up that a peer without Kmap costs. */
+		kmap_sys_close(sock);
+		return;
+	}
+	if (cred_uid(sock, &uid) != 0 ||
+	    !connector_may_pair(&e->ep->tuple, uid)) {
+		kmap_sys_close(sock);
+		kmap_log(KMAP_WARN, "fd %d: uid %u does not own the other end",
+		    fd, uid);
+		kmap_ep_bar(e->ep, KMAP_WHY_UID);
+		return;
+	}
+	kmap_link_reap();
+	l = kmap_link_create(&memfd, LINK_SLOTS, kmap_conf.ring_size, &r);
+	if (l == NULL) {
+		kmap_sys_close(sock);
+		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
+	l->peer_uid = uid;
+	l->sock = kmap_fd_hide(kmap_sys_raise(sock));
+	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_HELLO,
+		.size = sizeof(m), .nslots = l->nslots, .slot = 0,
+		.ring_size = l->ring_size, .tuple = e->ep->tuple };
+	fds[0] = memfd;
+	fds[1] = l->my_common;
+	r = l->sock < 0 ? l->sock : kmap_msg_send(l->sock, &m, fds, 2);
+	kmap_sys_close(memfd);
+	if (r != 0) {
+		kmap_link_free(l);
+		return;
+	}
+	KMAP_TESTPOINT("rendezvous-sent", fd);
+	kmap_link_publish(l);
+	finish(e, fd, l, 0, 1);
+}
+
+static void
+acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
+{
+	bool translated;
+
+	if (e->next_try == 0) {
+		if (KMAP_TESTPOINT("offer", fd))
+			return;
+		if (kmap_tuple_of(&e->ep->tuple, fd, KMAP_ACCEPTOR,
+		    &translated) != 0)
+			return;
+		e->next_try = tick;
+	}
+	if (claim(e, fd) || tick < e->next_try)
+		return;
+	greet(e, fd);
+	/* 1, 2, 4, 16, 64 … times as many calls. */
+	e->next_try = tick < 4 ? tick * 2 : tick * 4;
+}
+
+/* ---- both ---- */
+
+void
+kmap_pair_tick(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	uint32_t tick, stage;
+
+	stage = a_load(&ep->stage);
+	if (stage != KMAP_PLAIN && stage != KMAP_OFFERED) {
+		if (stage == KMAP_PAIRED) {
+			kmap_consent_try(e, fd);
+			if (e->provisional && kmap_trylock(&ep->lock)) {
+				if (e->provisional)
+					provisional_step(e);
+				kmap_unlock(&ep->lock);
+			}
+		}
+		return;
+	}
+	if (kmap_conf.upgrade == KMAP_NEVER) {
+		kmap_ep_bar(ep, KMAP_WHY_NEVER);
+		return;
+	}
+	if (a_load(&stopped) != KMAP_WHY_NONE) {
+		kmap_ep_bar(ep, (enum kmap_why)a_load(&stopped));
+		return;
+	}
+	if (kmap_conf.upgrade == KMAP_EARNED &&
+	    e->rx_bytes + e->tx_bytes < EARN_BYTES &&
+	    kmap_min(e->rx_calls, e->tx_calls) < EARN_CALLS)
+		return;
+	if (a_load(&ep->holders) != 1)
+		return;
+	if (!kmap_trylock(&ep->lock))
+		return;
+	stage = a_load(&ep->stage);
+	tick = a_add(&e->ticks, 1u) + 1;
+	if (stage == KMAP_PLAIN || stage == KMAP_OFFERED) {
+		if (a_load(&ep->role) == KMAP_CONNECTOR)
+			connector_step(e, fd, tick);
+		else
+			acceptor_step(e, fd, tick);
+	}
+	kmap_unlock(&ep->lock);
+}
+
+void
+kmap_pair_close(struct kmap_ent *e, bool last)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_link *l = ep->link;
+
+	kmap_lock(&ep->lock);
+	name_drop(e);
+	offers_withdraw(e, -1);
+	if (l != NULL && a_load(&ep->stage) == KMAP_PAIRED) {
+		struct kmap_ent *self = e;
+
+		a_cas(&l->ents[ep->slot], self, (struct kmap_ent *)NULL);
+		if (last) {
+			a_cas(&ep->shm->claim,
+			    ep->slot_gen << 2 | KMAP_CLAIM_ANNOUNCED,
+			    ep->slot_gen << 2 | KMAP_CLAIM_WITHDRAWN);
+			a_or(&ep->rx.ring.shm->rflags, KMAP_BYE);
+			a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
+			a_store_rel(&ep->shm->released[l->side], ep->slot_gen);
+			if (l->side == KMAP_CONNECTOR && !l->inherited)
+				kmap_link_slot_put(l, ep->slot);
+		}
+		if (last) {
+			/* Whoever is still in a call finds TCP only. */
+			kmap_lock(&ep->rx.lock);
+			kmap_lock(&ep->tx.lock);
+			ep->link = NULL;
+			ep->shm = NULL;
+			ep->rx.ring.shm = NULL;
+			ep->tx.ring.shm = NULL;
+			kmap_unlock(&ep->tx.lock);
+			kmap_unlock(&ep->rx.lock);
+		}
+		a_sub(&l->refs, 1u);
+	}
+	kmap_unlock(&ep->lock);
+}
+
+enum kmap_why
+kmap_pair_verdict(const struct kmap_ent *e)
+{
+	const struct kmap_ep *ep = e->ep;
+	uint32_t why = a_load(&ep->why);
+
+	if (ep->was_up[0] && ep->was_up[1])
+		return KMAP_WHY_NONE;
+	if (why != KMAP_WHY_NONE)
+		return (enum kmap_why)why;
+	switch (a_load(&ep->stage)) {
+	case KMAP_PAIRED:
+		return e->provisional ? KMAP_WHY_NO_PEER : KMAP_WHY_NO_CONSENT;
+	case KMAP_OFFERED:
+		return KMAP_WHY_NO_PEER;
+	default:
+		if (a_load(&ep->holders) != 1)
+			return KMAP_WHY_SHARED;
+		return e->next_try != 0 ? KMAP_WHY_NO_PEER :
+		    KMAP_WHY_NOT_EARNED;
+	}
+}
+
+void
+kmap_pair_tally(const struct kmap_ent *e)
+{
+	enum kmap_why why = kmap_pair_verdict(e);
+
+	if (why == KMAP_WHY_NONE)
+		kmap_stats_count(KMAP_STAT_connections_upgraded);
+	else
+		a_count(&kmap_stats_why[why], UINT64_C(1));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the two ends of a connection find each other, without a daemon and
+ * without anybody waiting (doc/PROTOCOL.md, "Rendezvous"): by an abstract
+ * AF_UNIX name made of the connection's own addresses, and, once two
+ * processes share a link, by an announcement in its memory.
+ */
+#ifndef KMAP_PAIR_H
+#define KMAP_PAIR_H
+
+#include "fdtab.h"
+
+/*
+ * Called on the kernel path of an endpoint's calls: makes the next step when
+ * it is due. Never blocks; a connection that did not earn it pays one
+ * comparison. fd is a live number of the endpoint.
+ */
+void kmap_pair_tick(struct kmap_ent *e, int fd);
+/* Publishes consent to receive by the ring if nothing stands against it. */
+void kmap_consent_try(struct kmap_ent *e, int fd);
+/* The endpoint's waiting went through the wrappers: it may consent. */
+void kmap_pair_wait_seen(struct kmap_ent *e, int fd);
+/* This process lets go of the endpoint. */
+void kmap_pair_close(struct kmap_ent *e, bool last);
+/* KMAP_WHY_NONE: both directions were on rings; else the reason. */
+enum kmap_why kmap_pair_verdict(const struct kmap_ent *e);
+void kmap_pair_tally(const struct kmap_ent *e);
+/* No pairing any more in this process. */
+void kmap_pair_stop(enum kmap_why why);
+
+/*
+ * Set by emu: the epoll registrations of the endpoint are made ready for
+ * readiness from user space. False: they cannot be.
+ */
+extern bool (*kmap_consent_hook)(struct kmap_ent *e);
+/* Set by emu: a wrapped epoll_wait was seen on a set that has it. */
+extern bool (*kmap_seen_hook)(struct kmap_ent *e);
+/* Reads SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVLOWAT and O_NONBLOCK anew. */
+void kmap_ent_options(struct kmap_ent *e, int fd);
+
+#endif

@@ -1,0 +1,728 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "stream.h"
+
+#include "dir.h"
+#include "link.h"
+#include "log.h"
+#include "pair.h"
+#include "sys.h"
+#include "wake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+
+#ifndef POLLRDHUP
+#define POLLRDHUP 0x2000
+#endif
+
+/* A sender whose peer's head stands still looks at the carrier at most so
+ * often, or each so many bytes. */
+#define LOOK_NS		1000000u
+#define LOOK_BYTES	16384u
+
+static void
+kick_space(struct kmap_ep *ep)
+{
+	kmap_wake_kick(ep->link, &ep->rx.ring.shm->space_waiters, ep->slot);
+}
+
+static void
+kick_data(struct kmap_ep *ep)
+{
+	if (kmap_unlikely(kmap_wake_kick(ep->link,
+	    &ep->tx.ring.shm->data_waiters, ep->slot) & KMAP_BOUNCE))
+		kmap_dir_bounce(ep);
+}
+
+/* The peer's FIN takes our own sending back to TCP, so that the kernel gives
+ * EPIPE and ECONNRESET exactly as it does. rx.lock may be held. */
+static void
+fin_seen(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d;
+	uint64_t unread;
+
+	if (ep->link == NULL || ep->tx.fin)
+		return;
+	kmap_lock(&ep->tx.lock);
+	if (!ep->tx.fin) {
+		ep->tx.fin = true;
+		d = ep->tx.ring.shm;
+		unread = ep->tx.ring.tail - a_load_acq(&d->head);
+		kmap_dir_down(ep);
+		/*
+		 * A peer that died left bytes unread: on TCP they would have
+		 * met a reset. One byte by TCP brings it.
+		 */
+		if (unread != 0 && !(a_load(&d->rflags) & KMAP_BYE) &&
+		    kmap_link_dead(ep->link)) {
+			struct iovec v = { (char[]){ 0 }, 1 };
+			struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+			kmap_sys_sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		}
+	}
+	kmap_unlock(&ep->tx.lock);
+}
+
+/* ---- receiving ---- */
+
+/* The iovecs that stand for the next `max` bytes, for a kernel call. */
+static size_t
+iter_iov(const struct kmap_iter *it, size_t max, struct iovec *out, size_t n)
+{
+	size_t off = it->off, k = 0;
+
+	for (size_t i = 0; i < it->cnt && k < n && max > 0; i++) {
+		size_t len = it->iov[i].iov_len - off;
+
+		if (len > 0) {
+			out[k].iov_base = (char *)it->iov[i].iov_base + off;
+			out[k].iov_len = kmap_min(len, max);
+			max -= out[k].iov_len;
+			k++;
+		}
+		off = 0;
+	}
+	return k;
+}
+
+static void
+iter_skip(struct kmap_iter *it, size_t n)
+{
+	it->left -= n;
+	while (n > 0) {
+		size_t m = kmap_min(n, it->iov->iov_len - it->off);
+
+		it->off += m;
+		n -= m;
+		if (it->off >= it->iov->iov_len && it->cnt > 1) {
+			it->iov++;
+			it->cnt--;
+			it->off = 0;
+		}
+	}
+}
+
+#define TRY_IOVS 64
+
+static ssize_t
+kernel_recv(int fd, struct kmap_rx_op *op, size_t max)
+{
+	struct iovec v[TRY_IOVS];
+	struct msghdr m = { .msg_iov = v };
+	ssize_t n;
+
+	if (op->pipe >= 0) {
+		n = kmap_syscall(SYS_splice, fd, NULL, op->pipe, NULL, max,
+		    op->pipe_flags | 2 /* SPLICE_F_NONBLOCK */);
+		return n;
+	}
+	m.msg_iovlen = iter_iov(&op->it, max, v, TRY_IOVS);
+	n = kmap_sys_recvmsg(fd, &m, (op->flags & (MSG_PEEK | MSG_TRUNC)) |
+	    MSG_DONTWAIT);
+	if (n > 0 && !(op->flags & MSG_TRUNC))
+		iter_skip(&op->it, (size_t)n);
+	return n;
+}
+
+/* Receives by TCP, at most up to the next record. */
+static ssize_t
+tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	size_t want = op->it.left;
+	bool pending = false;
+	char c;
+	ssize_t n;
+
+	if (a_load(&ep->rx.consented)) {
+		int64_t cap = kmap_dir_tcp_cap(ep, fd, &pending);
+
+		if (cap < 0)
+			return cap;
+		if (cap == 0) {
+			if (pending)
+				return -EAGAIN;
+			/* End, error, or bytes that came just now: those are
+			 * not taken before the records were looked at. */
+			n = kmap_sys_recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+			if (n > 0)
+				return -ERESTART;
+			if (n == 0)
+				fin_seen(e, fd);
+			return n;
+		}
+		want = kmap_min(want, (size_t)cap);
+	}
+	n = kernel_recv(fd, op, want);
+	if (n > 0 && !(op->flags & MSG_PEEK)) {
+		ep->rx.tcp += (uint64_t)n;
+		if (pending)
+			a_store(&ep->rx.ring.shm->progress,
+			    a_load(&ep->rx.ring.shm->progress) + 1);
+		e->rx_bytes += (uint64_t)n;
+	}
+	return n;
+}
+
+/* The carrier of a direction that is on the ring tells of the end only. */
+static int
+carrier_look(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	ssize_t n;
+	char c;
+
+	n = kmap_sys_recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	if (n == 0) {
+		fin_seen(e, fd);
+		ep->rx.eof = true;
+		return 0;
+	}
+	if (n < 0) {
+		ep->rx.error = (int32_t)n;
+		return 0;
+	}
+	if (a_load_acq(&ep->rx.ring.shm->nrec) != ep->rx.passed)
+		return 0;	/* a down record explains them */
+	kmap_log(KMAP_ERROR, "fd %d: bytes came by TCP past the switch: "
+	    "somebody wrote past the wrappers; the connection is reset", fd);
+	ep->rx.error = -ECONNRESET;
+	kmap_sys_shutdown(fd, SHUT_RDWR);
+	return 0;
+}
+
+static ssize_t
+ring_to_pipe(struct kmap_ep *ep, struct kmap_rx_op *op, size_t n)
+{
+	struct iovec v;
+	ssize_t r;
+	const void *at;
+
+	v.iov_len = kmap_ring_readable(&ep->rx.ring, n, &at);
+	v.iov_base = (void *)(uintptr_t)at;
+	/* RWF_NOWAIT: the pipe may be full and blocking. */
+	r = kmap_syscall(SYS_pwritev2, op->pipe, &v, 1, -1, -1, 8);
+	if (r > 0) {
+		kmap_ring_consume(&ep->rx.ring, (size_t)r);
+		op->it.left -= (size_t)r;
+	} else if (r == -EAGAIN)
+		r = -ENOSPC;	/* the pipe, not the ring */
+	return r;
+}
+
+/* Receives from the ring. -EAGAIN: it is empty, or a record is due. */
+static ssize_t
+ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	ssize_t n = kmap_ring_avail(&ep->rx.ring);
+
+	if (n <= 0)
+		return n == 0 ? -EAGAIN : n;
+	if (kmap_unlikely(a_load_acq(&d->nrec) != ep->rx.passed)) {
+		/* The ring ends at the down record. */
+		n = (ssize_t)kmap_min((uint64_t)n,
+		    a_load(&d->rec_ring) - ep->rx.ring.head);
+		if (n == 0)
+			return -EAGAIN;
+	}
+	n = (ssize_t)kmap_min((size_t)n, op->it.left);
+	if (op->pipe >= 0)
+		n = ring_to_pipe(ep, op, (size_t)n);
+	else
+		n = kmap_ring_get(&ep->rx.ring, &op->it, (size_t)n,
+		    (op->flags & MSG_PEEK) != 0, (op->flags & MSG_TRUNC) != 0);
+	if (n <= 0 || (op->flags & MSG_PEEK))
+		return n;
+	e->n[KMAP_STAT_ring_bytes_in] += (uint64_t)n;
+	e->n[KMAP_STAT_ring_messages_in]++;
+	kick_space(ep);
+	return n;
+}
+
+static ssize_t
+broken(struct kmap_ent *e, int fd)
+{
+	kmap_log(KMAP_ERROR, "fd %d: the peer broke the protocol; the "
+	    "connection is reset", fd);
+	kmap_ep_bar(e->ep, KMAP_WHY_PROTOCOL);
+	kmap_sys_shutdown(fd, SHUT_RDWR);
+	return -ECONNRESET;
+}
+
+/* A reader that never waits looks at the carrier at a limited rate. */
+static bool
+quiet_too_long(struct kmap_ep *ep)
+{
+	uint64_t now = kmap_now();
+
+	if (now - ep->rx.looked_at < LOOK_NS)
+		return false;
+	ep->rx.looked_at = now;
+	return true;
+}
+
+/* rx.lock held. */
+static ssize_t
+rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		if (!kmap_rx_on_ring(ep)) {
+			n = tcp_recv(e, fd, op);
+			if (n == -ERESTART)
+				continue;
+			if (n != -EAGAIN || ep->link == NULL)
+				return n;
+			r = kmap_dir_pass(ep);
+			if (r < 0)
+				return broken(e, fd);
+			if (r == 0)
+				return -EAGAIN;
+			op->look = true;
+			continue;
+		}
+		n = ring_recv(e, op);
+		if (n == -EPROTO)
+			return broken(e, fd);
+		if (n != -EAGAIN)
+			return n;
+		r = kmap_dir_pass(ep);
+		if (r < 0)
+			return broken(e, fd);
+		if (r > 0)
+			continue;
+		if (ep->rx.error != 0) {
+			n = ep->rx.error;
+			ep->rx.error = 0;
+			ep->rx.eof = true;
+			return n;
+		}
+		if (ep->rx.eof)
+			return 0;
+		if (!op->look && !(a_load(&ep->rx.ring.shm->sflags) &
+		    KMAP_BYE) && !quiet_too_long(ep))
+			return -EAGAIN;
+		/* What was published before the FIN is found by the next
+		 * look at the ring. */
+		if (carrier_look(e, fd) == -EAGAIN) {
+			op->looked_clean = true;
+			return -EAGAIN;
+		}
+	}
+}
+
+ssize_t
+kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	ssize_t n;
+
+	kmap_lock(&ep->rx.lock);
+	n = rx_once(e, fd, op);
+	kmap_unlock(&ep->rx.lock);
+	return n;
+}
+
+bool
+kmap_rx_changed(const struct kmap_ep *ep)
+{
+	const struct kmap_dir_shm *d = ep->rx.ring.shm;
+
+	if (d == NULL)
+		return true;
+	return a_load_acq(&((struct kmap_dir_shm *)(uintptr_t)d)->nrec) !=
+	    ep->rx.passed || (kmap_rx_on_ring(ep) &&
+	    a_load_acq(&((struct kmap_dir_shm *)(uintptr_t)d)->tail) !=
+	    ep->rx.ring.head);
+}
+
+/* ---- sending ---- */
+
+/*
+ * sendfile and splice have no MSG_DONTWAIT: a piece of the file goes by way
+ * of a buffer, so that nobody sleeps in the kernel with tx.lock held. What
+ * the socket did not take is not taken from a file (it has a position) and
+ * is kept for the pipe.
+ */
+static ssize_t
+kernel_send_file(int fd, struct kmap_tx_op *op, size_t max)
+{
+	ssize_t n;
+
+	if (!(kmap_sys_poll1(fd, POLLOUT) & (POLLOUT | POLLERR | POLLHUP)))
+		return -EAGAIN;
+	if (op->flags & KMAP_TX_PIPE)
+		return kmap_syscall(SYS_splice, op->file, NULL, fd, NULL, max,
+		    2 /* SPLICE_F_NONBLOCK */);
+	n = kmap_sys_fcntl(fd, F_GETFL, 0);
+	if (n >= 0 && !(n & O_NONBLOCK)) {
+		uint8_t buf[4096];
+		struct iovec v = { buf, kmap_min(max, sizeof(buf)) };
+		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+		int64_t at = op->off != NULL ? *op->off :
+		    kmap_syscall(SYS_lseek, op->file, 0, 1, 0, 0, 0);
+
+		n = kmap_syscall(SYS_pread64, op->file, buf, v.iov_len, at, 0,
+		    0);
+		if (n <= 0)
+			return n;
+		v.iov_len = (size_t)n;
+		n = kmap_sys_sendmsg(fd, &m, MSG_DONTWAIT);
+		if (n > 0 && op->off != NULL)
+			*op->off += n;
+		else if (n > 0)
+			kmap_syscall(SYS_lseek, op->file, n, 1, 0, 0, 0);
+		return n;
+	}
+	return kmap_syscall(SYS_sendfile, fd, op->file, op->off, max, 0, 0);
+}
+
+static ssize_t
+kernel_send(struct kmap_ent *e, int fd, struct kmap_tx_op *op, size_t max)
+{
+	struct iovec v[TRY_IOVS];
+	struct msghdr m = { .msg_iov = v };
+	ssize_t n;
+
+	if (op->file >= 0) {
+		n = kernel_send_file(fd, op, kmap_min(op->file_left, max));
+		if (n > 0)
+			op->file_left -= (size_t)n;
+	} else {
+		m.msg_iovlen = iter_iov(&op->it, max, v, TRY_IOVS);
+		n = kmap_sys_sendmsg(fd, &m, op->flags | MSG_DONTWAIT);
+		if (n > 0)
+			iter_skip(&op->it, (size_t)n);
+	}
+	if (n > 0)
+		e->tx_bytes += (uint64_t)n;
+	return n;
+}
+
+/* The pieces of a long send that may yet move. */
+#define TCP_PIECE (100u << 10)
+
+/* Fills the ring straight from a file: no second copy. */
+static ssize_t
+ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
+{
+	size_t done = 0;
+
+	while (done < space && op->file_left > 0) {
+		void *at;
+		size_t n = kmap_ring_stretch(&ep->tx.ring,
+		    kmap_min(space - done, op->file_left), &at);
+		ssize_t r;
+
+		if (op->off != NULL)
+			r = kmap_syscall(SYS_pread64, op->file, at, n,
+			    *op->off, 0, 0);
+		else
+			r = kmap_sys_read(op->file, at, n);
+		if (r <= 0) {
+			if (done == 0)
+				return r;
+			break;
+		}
+		if (op->off != NULL)
+			*op->off += r;
+		kmap_ring_commit(&ep->tx.ring, (size_t)r);
+		op->file_left -= (size_t)r;
+		done += (size_t)r;
+	}
+	return (ssize_t)done;
+}
+
+/* Whether the peer is still there, when its head stood still. tx.lock held;
+ * true: the direction left the ring. */
+static bool
+tx_look(struct kmap_ent *e, int fd, size_t n)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+	uint64_t head = a_load(&d->head), now;
+	bool bye = (a_load(&d->rflags) & KMAP_BYE) != 0;
+
+	if (kmap_likely(!bye && head != ep->tx.head_then)) {
+		ep->tx.head_then = head;
+		ep->tx.unlooked = 0;
+		return false;
+	}
+	ep->tx.unlooked += n;
+	if (!bye && ep->tx.unlooked < LOOK_BYTES) {
+		now = kmap_now();
+		if (now - ep->tx.looked_at < LOOK_NS)
+			return false;
+		ep->tx.looked_at = now;
+	}
+	ep->tx.unlooked = 0;
+	if (!(kmap_sys_poll1(fd, POLLRDHUP) & (POLLRDHUP | POLLHUP | POLLERR)))
+		return false;
+	kmap_unlock(&ep->tx.lock);
+	fin_seen(e, fd);
+	kmap_lock(&ep->tx.lock);
+	return true;
+}
+
+static ssize_t
+ring_send(struct kmap_ent *e, struct kmap_tx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	size_t want = op->file >= 0 ? op->file_left : op->it.left;
+	ssize_t space = kmap_ring_space(&ep->tx.ring, want), n;
+
+	if (space < 0)
+		return space;
+	if (space == 0)
+		return -EAGAIN;
+	n = (ssize_t)kmap_min((size_t)space, want);
+	if (op->file >= 0)
+		n = ring_from_file(ep, op, (size_t)n);
+	else
+		n = kmap_ring_put(&ep->tx.ring, &op->it, (size_t)n);
+	if (n > 0) {
+		e->n[KMAP_STAT_ring_bytes_out] += (uint64_t)n;
+		e->n[KMAP_STAT_ring_messages_out]++;
+		kick_data(ep);
+	}
+	return n;
+}
+
+/* tx.lock held. */
+static ssize_t
+tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	size_t want = op->file >= 0 ? op->file_left : op->it.left;
+	ssize_t n;
+
+	if (ep->link == NULL)
+		return kernel_send(e, fd, op, TCP_PIECE);
+	if (kmap_tx_on_ring(ep) && !tx_look(e, fd, want) &&
+	    kmap_unlikely(a_load(&ep->tx.ring.shm->data_waiters) &
+	    KMAP_BOUNCE))
+		kmap_dir_bounce(ep);
+	if (!kmap_tx_on_ring(ep)) {
+		if (kmap_dir_repay(ep, fd) != 0)
+			return -EAGAIN;
+		if (!kmap_dir_may_up(ep) || kmap_dir_up(ep, fd) != 0)
+			return kernel_send(e, fd, op, ep->tx.fin ? SIZE_MAX :
+			    TCP_PIECE);
+	}
+	n = ring_send(e, op);
+	if (n == -EPROTO)
+		return broken(e, fd);
+	if (n == -EAGAIN)
+		a_store(&ep->tx.nospace, 1u);
+	else if (n >= 0 && (size_t)n < want)
+		a_store(&ep->tx.nospace, 1u);
+	return n;
+}
+
+ssize_t
+kmap_tx_try(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	ssize_t n;
+
+	kmap_lock(&ep->tx.lock);
+	n = tx_once(e, fd, op);
+	kmap_unlock(&ep->tx.lock);
+	return n;
+}
+
+/* As sk_stream_is_writeable: at least a third of the buffer is free. */
+bool
+kmap_tx_has_room(const struct kmap_ep *ep)
+{
+	const struct kmap_ring_tx *r = &ep->tx.ring;
+	uint64_t used = r->tail - a_load_acq(&r->shm->head);
+
+	return r->size - used >= used / 2 && used < r->size;
+}
+
+uint64_t
+kmap_tx_progress(const struct kmap_ep *ep)
+{
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+
+	return d == NULL ? 0 : a_load_acq(&d->head) +
+	    a_load(&d->progress) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+bool
+kmap_tx_spill(struct kmap_ent *e, uint64_t then)
+{
+	struct kmap_ep *ep = e->ep;
+	bool down = false;
+
+	kmap_lock(&ep->tx.lock);
+	if (ep->link == NULL || !kmap_tx_on_ring(ep))
+		down = true;
+	else if (kmap_tx_progress(ep) == then && !kmap_tx_has_room(ep)) {
+		kmap_dir_down(ep);
+		kmap_stats_count(KMAP_STAT_spills);
+		down = true;
+	}
+	kmap_unlock(&ep->tx.lock);
+	return down;
+}
+
+int
+kmap_rx_queued(struct kmap_ent *e, int kernel)
+{
+	struct kmap_ep *ep = e->ep;
+	uint64_t ring;
+
+	kmap_lock(&ep->rx.lock);
+	if (ep->link != NULL && !ep->rx.frozen) {
+		ring = a_load_acq(&ep->rx.ring.shm->tail) - ep->rx.ring.head;
+		if (ring <= ep->rx.ring.size)
+			kernel += (int)ring;
+	}
+	kmap_unlock(&ep->rx.lock);
+	return kernel;
+}
+
+int
+kmap_tx_queued(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+	uint64_t ring = 0;
+
+	kmap_lock(&ep->tx.lock);
+	if (ep->link != NULL) {
+		ring = ep->tx.ring.tail - a_load_acq(&ep->tx.ring.shm->head);
+		if (ring > ep->tx.ring.size)
+			ring = 0;
+	}
+	kmap_unlock(&ep->tx.lock);
+	return (int)ring;
+}
+
+static void
+info_add(void *info, socklen_t len, size_t at, uint64_t n)
+{
+	uint64_t v;
+
+	if (at + sizeof(v) > len)
+		return;
+	memcpy(&v, (char *)info + at, sizeof(v));
+	v += n;
+	memcpy((char *)info + at, &v, sizeof(v));
+}
+
+void
+kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len)
+{
+	struct kmap_ep *ep = e->ep;
+	uint64_t in = ep->rx.ring.head, out = ep->tx.ring.tail;
+
+	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_received), in);
+	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_acked), out);
+	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_sent), out);
+}
+
+void
+kmap_tx_finish(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+
+	kmap_lock(&ep->tx.lock);
+	if (ep->link != NULL) {
+		ep->tx.fin = true;
+		a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
+		kmap_dir_down(ep);
+	}
+	kmap_unlock(&ep->tx.lock);
+}
+
+void
+kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
+{
+	struct kmap_ep *ep = e->ep;
+
+	(void)fd;
+	kmap_ep_bar(ep, why);
+	kmap_tx_finish(e);
+	kmap_lock(&ep->rx.lock);
+	if (ep->link != NULL && a_load(&ep->rx.consented))
+		kmap_dir_freeze(ep);
+	kmap_gate_open(&ep->rx.gate);
+	kmap_unlock(&ep->rx.lock);
+}
+
+/* ---- readiness ---- */
+
+static int
+rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
+{
+	struct kmap_ep *ep = e->ep;
+	int ev = 0, k;
+
+	while (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring) == 0 &&
+	    kmap_dir_pass(ep) > 0)
+		*look = true;
+	if (!kmap_rx_on_ring(ep) && ep->link != NULL && kmap_dir_pass(ep) > 0)
+		*look = true;
+	if (kmap_rx_on_ring(ep)) {
+		ssize_t n = kmap_ring_avail(&ep->rx.ring);
+
+		if (n < 0 || n >= (ssize_t)ep->rcvlowat)
+			ev |= POLLIN | POLLRDNORM;
+		if (ep->rx.error != 0 || ep->rx.eof)
+			ev |= POLLIN | POLLRDNORM;
+	}
+	if (!*look)
+		return ev;
+	k = kmap_sys_poll1(fd, want | POLLIN | POLLRDHUP);
+	if (k < 0)
+		return ev;
+	/* While it is readable it stays so, or is drained through us. */
+	*look = (k & (POLLIN | POLLRDHUP | POLLHUP | POLLERR | POLLPRI)) != 0;
+	if (k & (POLLRDHUP | POLLHUP | POLLERR))
+		fin_seen(e, fd);
+	return ev | (k & ~(POLLOUT | POLLWRNORM | POLLWRBAND));
+}
+
+int
+kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
+{
+	struct kmap_ep *ep = e->ep;
+	int ev;
+
+	kmap_lock(&ep->rx.lock);
+	ev = rx_ready(e, fd, want, look);
+	kmap_unlock(&ep->rx.lock);
+	if (want & (POLLOUT | POLLWRNORM)) {
+		kmap_lock(&ep->tx.lock);
+		if (ep->link != NULL && kmap_tx_on_ring(ep)) {
+			if (kmap_tx_has_room(ep))
+				ev |= POLLOUT | POLLWRNORM;
+		} else if (ep->link == NULL || kmap_dir_repay(ep, fd) == 0) {
+			int k = kmap_sys_poll1(fd, POLLOUT | POLLWRNORM);
+
+			if (k > 0)
+				ev |= k & (POLLOUT | POLLWRNORM);
+		}
+		kmap_unlock(&ep->tx.lock);
+	}
+	return ev & (want | POLLERR | POLLHUP);
+}

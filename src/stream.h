@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One attempt to move bytes of an endpoint whose gate is closed, by TCP or by
+ * the ring, whichever is due. Nothing here sleeps; emu does the waiting.
+ * Errors and results are those of recv(2) and send(2) on Linux TCP.
+ */
+#ifndef KMAP_STREAM_H
+#define KMAP_STREAM_H
+
+#include "fdtab.h"
+
+#include <sys/socket.h>
+
+/* What an attempt to receive is to do with the bytes. */
+struct kmap_rx_op {
+	struct kmap_iter it;
+	int flags;		/* MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT … */
+	/* In: look at the carrier even though the ring is the path. Out: the
+	 * look found nothing, so the next may be spared until an edge. */
+	bool look;
+	bool looked_clean;
+	/* Bytes go to this pipe instead (splice); -1: no. */
+	int pipe;
+	unsigned int pipe_flags;
+};
+
+/*
+ * Bytes received (0: end of stream), or -errno; -EAGAIN when there is nothing
+ * now. Takes rx.lock.
+ */
+ssize_t kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op);
+
+/* In kmap_tx_op's flags: the file is a pipe (splice). No MSG_ bit has it. */
+#define KMAP_TX_PIPE	0x40000000
+
+struct kmap_tx_op {
+	struct kmap_iter it;
+	int flags;
+	/* Bytes come from this file instead (sendfile); -1: no. */
+	int file;
+	int64_t *off;		/* NULL: the file's own position */
+	size_t file_left;
+};
+
+/*
+ * Bytes accepted (more than 0), or -errno; -EAGAIN when nothing fits now.
+ * Takes tx.lock.
+ */
+ssize_t kmap_tx_try(struct kmap_ent *e, int fd, struct kmap_tx_op *op);
+
+/*
+ * Readiness of a gated endpoint as poll(2) names it, for the bits in `want`
+ * plus POLLERR, POLLHUP and POLLRDHUP. *look as in kmap_rx_op: in, whether
+ * the carrier is to be asked; out, whether it has to be asked again.
+ */
+int kmap_ready(struct kmap_ent *e, int fd, int want, bool *look);
+
+/* Whether the ring's way shows anything new: what a poller and a waiter
+ * that armed look at. No system call, no lock. */
+bool kmap_rx_changed(const struct kmap_ep *ep);
+bool kmap_tx_has_room(const struct kmap_ep *ep);
+
+/* A wait to send found the ring full and the receiver without progress for a
+ * while: goes back to TCP. True: the direction is on TCP now. */
+bool kmap_tx_spill(struct kmap_ent *e, uint64_t then);
+/* A word that changes when the receiver reads anything: what `then` is. */
+uint64_t kmap_tx_progress(const struct kmap_ep *ep);
+/* Bytes to read and bytes not yet read by the peer, as SIOCINQ and SIOCOUTQ
+ * count them: the kernel's number corrected by the ring. */
+int kmap_rx_queued(struct kmap_ent *e, int kernel);
+int kmap_tx_queued(struct kmap_ent *e);
+/* TCP_INFO: adds the ring's bytes to the fields within len. */
+void kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len);
+/* shutdown(SHUT_WR): the FIN follows by TCP. */
+void kmap_tx_finish(struct kmap_ent *e);
+/* Leaves the rings for good: tx goes down, rx asks for a bounce. */
+void kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+
+__thread struct kmap_thread kmap_self
+	__attribute__((tls_model("initial-exec")));
+
+void *
+kmap_sys_mmap(size_t len, int prot, int flags, int fd)
+{
+	long r = kmap_syscall(SYS_mmap, 0, len, prot, flags, fd, 0);
+
+	return r < 0 && r > -4096 ? NULL : (void *)r;
+}
+
+int
+kmap_sys_getpid(void)
+{
+	return kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+int
+kmap_sys_gettid(void)
+{
+	return kmap_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+int
+kmap_sys_poll1(int fd, int want)
+{
+	struct pollfd p = { .fd = fd, .events = (short)want };
+	struct timespec zero = { 0, 0 };
+	long r;
+
+	r = kmap_syscall(SYS_ppoll, &p, 1, &zero, NULL, 8, 0);
+	return r < 0 ? (int)r : r == 0 ? 0 : p.revents;
+}
+
+int
+kmap_sys_raise(int fd)
+{
+	struct rlimit rl;
+	long base = 1024, soft = 1024;
+	int high;
+
+	if (fd < 0)
+		return fd;
+	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &rl, 0, 0) == 0)
+		soft = rl.rlim_cur > 4096 ? 4096 : (long)rl.rlim_cur;
+	base = soft - soft / 8;
+	high = kmap_sys_fcntl(fd, F_DUPFD_CLOEXEC, base);
+	if (high < 0)
+		high = kmap_sys_fcntl(fd, F_DUPFD_CLOEXEC, soft / 2);
+	kmap_sys_close(fd);
+	return high;
+}
