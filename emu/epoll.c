@@ -17,7 +17,7 @@
 #include "wake.h"
 
 #define MS		1000000u
-#define SPILL_NS	1000000u
+#define SPILL_NS	10000000u
 /* Looks in vain before a hot item is armed one by one. */
 #define IDLE_MAX	256u
 /* Waits that user space may answer before the kernel's fds are looked at. */
@@ -553,8 +553,8 @@ static void
 space_edge(struct kmap_ep *ep)
 {
 	if (a_load(&ep->tx.nospace) && ep->link != NULL &&
-	    (!kmap_tx_on_ring(ep) || kmap_tx_has_room(ep)) &&
-	    a_xchg(&ep->tx.nospace, 0u) != 0)
+	    (kmap_tx_on_ring(ep) ? kmap_tx_has_room(ep) :
+	    !kmap_tx_paced(ep)) && a_xchg(&ep->tx.nospace, 0u) != 0)
 		a_add(&ep->tx.space_edges, 1u);
 }
 
@@ -632,11 +632,11 @@ wants_out(const struct kmap_item *it)
 }
 
 /*
- * Arms one item. True: it may be ready. *full: it waits for room in a ring,
- * which a spill may have to make.
+ * Arms one item. True: it may be ready. *limit: it waits for room that a
+ * spill, or the end of its pacing, may have to make: sleep no longer.
  */
 static bool
-item_arm(struct kmap_item *it, bool *full)
+item_arm(struct kmap_item *it, uint64_t *limit)
 {
 	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
 	struct kmap_ep *ep = it->ent->ep;
@@ -649,9 +649,12 @@ item_arm(struct kmap_item *it, bool *full)
 			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 			if (!kmap_tx_has_room(ep)) {
 				it->full_then = kmap_tx_progress(ep);
-				*full = true;
+				*limit = kmap_min(*limit, SPILL_NS);
 			}
 		}
+	} else if (wants_out(it) && kmap_tx_paced(ep)) {
+		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
+		*limit = kmap_min(*limit, KMAP_PACE_NS);
 	} else if (wants_out(it) && !it->kernel_out) {
 		/* By TCP: the carrier's own edge tells of room. */
 		it->kernel_out = true;
@@ -662,11 +665,11 @@ item_arm(struct kmap_item *it, bool *full)
 
 /* An edge that was eaten by the look after arming is still to be told. */
 static bool
-item_arm_keep(struct kmap_item *it, bool *full)
+item_arm_keep(struct kmap_item *it, uint64_t *limit)
 {
 	bool was = it->trigger;
 
-	if (!item_arm(it, full)) {
+	if (!item_arm(it, limit)) {
 		it->trigger = was && it->trigger;
 		return false;
 	}
@@ -678,21 +681,21 @@ item_arm_keep(struct kmap_item *it, bool *full)
  * Every hot item is armed and cools down. True: one is ready (it stays hot).
  */
 static bool
-set_arm(struct kmap_set *s, bool *full)
+set_arm(struct kmap_set *s, uint64_t *limit)
 {
 	struct kmap_link *l;
 	bool ready = false;
 
 	for (unsigned int left = s->nhot; left > 0; left--) {
 		struct kmap_item *it = s->hot;
-		bool f = false;
+		uint64_t l1 = UINT64_MAX;
 
 		s->hot = it->next_hot;
-		if (item_arm_keep(it, &f))
+		if (item_arm_keep(it, &l1))
 			ready = true;
-		else if (!f)
+		else if (l1 == UINT64_MAX)
 			hot_remove(it);
-		*full |= f;
+		*limit = kmap_min(*limit, l1);
 	}
 	if (ready)
 		return true;
@@ -859,11 +862,11 @@ last_rung(void)
 static void
 settle(struct kmap_set *s)
 {
-	bool full = false;
+	uint64_t limit = UINT64_MAX;
 
 	if (a_load(&s->sleepers) == 0 && a_load(&s->watched) == 0)
 		return;
-	if (set_arm(s, &full))
+	if (set_arm(s, &limit))
 		ring_set(s);
 }
 
@@ -871,8 +874,8 @@ static int
 set_wait(struct wait *w)
 {
 	struct kmap_set *s = w->set;
-	uint64_t t0, stop;
-	bool full = false, first = true;
+	uint64_t t0, stop, limit;
+	bool first = true;
 	int n;
 
 	for (;;) {
@@ -890,18 +893,18 @@ set_wait(struct wait *w)
 		n = set_poll(w, t0);
 		if (n != 0)
 			break;
-		full = false;
+		limit = UINT64_MAX;
 		a_add(&s->sleepers, 1u);
-		if (set_arm(s, &full)) {
+		if (set_arm(s, &limit)) {
 			a_sub(&s->sleepers, 1u);
 			kmap_unlock(&s->lock);
 			continue;
 		}
 		kmap_unlock(&s->lock);
 		stop = w->deadline;
-		if (full)
-			stop = stop != 0 ? kmap_min(stop, t0 + SPILL_NS) :
-			    t0 + SPILL_NS;
+		if (limit != UINT64_MAX)
+			stop = stop != 0 ? kmap_min(stop, t0 + limit) :
+			    t0 + limit;
 		n = set_sleep(w, stop);
 		if (n < 0)
 			return n;
@@ -912,7 +915,7 @@ set_wait(struct wait *w)
 			    kmap_now());
 		else
 			kmap_policy_timed_out(&s->policy);
-		if (n == 0 && full)
+		if (n == 0 && limit != UINT64_MAX)
 			set_spill(s);
 		n = filter(s, w->evs, n);
 		s->unlooked = 0;
@@ -1004,7 +1007,7 @@ waited(int ep, struct epoll_event *ev, int max)
 	if (a_load(&s->waited) == 0)
 		a_store(&s->waited, 1u);
 	if (max <= 0 || (a_load_acq(&s->tagged) != 0 &&
-	    (!kmap_readable(ev) || !kmap_readable((char *)(ev + max) - 1))))
+	    (!kmap_probe(ev) || !kmap_probe((char *)(ev + max) - 1))))
 		return NULL;
 	return s;
 }
@@ -1217,7 +1220,7 @@ kmap_epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 {
 	struct kmap_set *s = waited(ep, ev, max);
 
-	if (s == NULL || (mask != NULL && !kmap_readable(mask)))
+	if (s == NULL || (mask != NULL && !kmap_probe(mask)))
 		return kmap_ret(
 			kmap_real.epoll_pwait(ep, ev, max, timeout, mask));
 	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
@@ -1239,8 +1242,8 @@ kmap_epoll_pwait2(int ep, struct epoll_event *ev, int max,
 	struct kmap_set *s = waited(ep, ev, max);
 	uint64_t end = 0;
 
-	if (s == NULL || (mask != NULL && !kmap_readable(mask)) ||
-	    (timeout != NULL && (!kmap_readable(timeout) ||
+	if (s == NULL || (mask != NULL && !kmap_probe(mask)) ||
+	    (timeout != NULL && (!kmap_probe(timeout) ||
 	    timeout->tv_sec < 0 ||
 	    (unsigned long)timeout->tv_nsec >= 1000000000)))
 		return kmap_ret(

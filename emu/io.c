@@ -255,7 +255,6 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 {
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
-	size_t paced = 0;
 	bool look = true;
 	ssize_t n;
 	int r;
@@ -269,8 +268,6 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 				return 0;
 			if (!kmap_tx_gated(e) || e->provisional)
 				kmap_pair_tick(e, c->fd);
-			if (!nb)
-				kmap_pace(e, *done, &paced);
 			continue;
 		}
 		if (n != -EAGAIN || nb)

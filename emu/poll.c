@@ -3,6 +3,7 @@
 #include "call.h"
 #include "family.h"
 
+#include "env.h"
 #include "sys.h"
 #include "wait.h"
 
@@ -27,9 +28,9 @@ deadline(const struct timespec *t)
 static bool
 concerns(struct pollfd *fds, nfds_t n)
 {
-	return kmap_unlikely(kmap_any_upgraded()) && n > 0 &&
-		n <= KMAP_FD_CHUNK * KMAP_FD_CHUNKS && kmap_readable(fds) &&
-		kmap_readable((char *)(fds + n) - 1) && !kmap_vfork_child() &&
+	return kmap_conf.upgrade != KMAP_NEVER && n > 0 &&
+		n <= KMAP_FD_CHUNK * KMAP_FD_CHUNKS && kmap_probe(fds) &&
+		kmap_probe((char *)(fds + n) - 1) && !kmap_vfork_child() &&
 		kmap_wait_concerns(fds, n);
 }
 

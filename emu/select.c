@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "env.h"
 #include "sys.h"
 #include "wait.h"
 
@@ -108,11 +109,11 @@ possible(int n, fd_set *rd, fd_set *wr, fd_set *ex)
 {
 	size_t bytes = n > 0 ? (size_t)(n + 63) / 64 * 8 : 0;
 
-	return kmap_unlikely(kmap_any_upgraded()) && n > 0 &&
+	return kmap_conf.upgrade != KMAP_NEVER && n > 0 &&
 		!kmap_vfork_child() &&
-		(rd == NULL || kmap_readable((char *)rd + bytes - 1)) &&
-		(wr == NULL || kmap_readable((char *)wr + bytes - 1)) &&
-		(ex == NULL || kmap_readable((char *)ex + bytes - 1));
+		(rd == NULL || kmap_probe((char *)rd + bytes - 1)) &&
+		(wr == NULL || kmap_probe((char *)wr + bytes - 1)) &&
+		(ex == NULL || kmap_probe((char *)ex + bytes - 1));
 }
 
 static uint64_t

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 
 /* A ring that stays full so long goes back to TCP (spill). */
-#define SPILL_NS	1000000u
+#define SPILL_NS	10000000u
 #define MS		1000000u
 
 #define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
@@ -187,7 +187,8 @@ one_changed(struct kmap_ent *e, int want)
 		return false;
 	if ((want & POLLIN) && kmap_rx_changed(ep))
 		return true;
-	return (want & POLLOUT) && kmap_tx_on_ring(ep) && kmap_tx_has_room(ep);
+	return (want & POLLOUT) && (kmap_tx_on_ring(ep) ?
+	    kmap_tx_has_room(ep) : kmap_tx_freed(ep));
 }
 
 static bool
@@ -224,7 +225,7 @@ one_arm(struct kmap_ent *e, int want)
 		return false;
 	if (want & POLLIN)
 		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
-	if ((want & POLLOUT) && kmap_tx_on_ring(ep))
+	if ((want & POLLOUT) && (kmap_tx_on_ring(ep) || kmap_tx_paced(ep)))
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 	if (one_changed(e, want))
 		return true;
@@ -283,10 +284,11 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		*look = true;
 		return 0;
 	}
-	if ((want & POLLOUT) && !out_tcp) {
+	if ((want & POLLOUT) && (!out_tcp || kmap_tx_paced(ep))) {
 		head = kmap_tx_progress(ep);
-		stop = deadline != 0 ? kmap_min(deadline, t0 + SPILL_NS) :
-		    t0 + SPILL_NS;
+		stop = t0 + (out_tcp ? KMAP_PACE_NS : SPILL_NS);
+		if (deadline != 0)
+			stop = kmap_min(deadline, stop);
 	}
 	if (one_arm(e, want))
 		return 0;
@@ -322,44 +324,6 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 			kmap_tx_spill(e, head);
 	}
 	return 0;
-}
-
-/* What a long blocking send may take ahead of the peer's consent, and how
- * long it then waits for it at most, with each such piece. */
-#define PACE_BYTES	(256u << 10)
-#define PACE_MS		1
-
-/*
- * The peer has the library and was told of us; its consent comes with its
- * next call. Megabytes that are put into the kernel meanwhile would never
- * see the ring, so a blocking send gives it a moment.
- */
-void
-kmap_pace(struct kmap_ent *e, size_t sent, size_t *paced)
-{
-	struct kmap_ep *ep = e->ep;
-	struct kmap_place *p;
-	struct epoll_event evs[8];
-	int n;
-
-	if (sent - *paced < PACE_BYTES || ep->link == NULL || ep->tx.fin ||
-	    kmap_tx_on_ring(ep) || e->provisional ||
-	    a_load(&ep->tx.ring.shm->rflags) != 0 ||
-	    (p = kmap_place_get()) == NULL)
-		return;
-	*paced = sent;
-	if (a_load_acq(&ep->tx.ring.shm->consent) != 0)
-		return;
-	kmap_place_bell(p, ep->link);
-	kmap_wake_arm(&ep->tx.ring.shm->space_waiters,
-	    UINT64_C(1) << KMAP_PLACE_COMMON);
-	kmap_wake_sleep_begin(ep->link, KMAP_PLACE_COMMON);
-	if (a_load_acq(&ep->tx.ring.shm->consent) != 0)
-		return;
-	n = kmap_real.epoll_wait(p->ep, evs, 8, PACE_MS);
-	if (n > 0)
-		harvested(p, evs, n);
-	kmap_bells_take(NULL);
 }
 
 /* ---- many: poll and select ---- */
@@ -451,7 +415,7 @@ many_changed(struct many *m)
 }
 
 static bool
-many_arm(struct kmap_place *p, struct many *m, bool *spill)
+many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 {
 	for (nfds_t i = 0; i < m->n; i++) {
 		struct kmap_ent *e = gated(&m->fds[i]);
@@ -462,11 +426,13 @@ many_arm(struct kmap_place *p, struct many *m, bool *spill)
 			kmap_place_bell(p, e->ep->link);
 		if (one_arm(e, m->fds[i].events))
 			return true;
-		if ((m->fds[i].events & POLLOUT) && e->ep->link != NULL &&
-		    kmap_tx_on_ring(e->ep)) {
+		if (!(m->fds[i].events & POLLOUT) || e->ep->link == NULL)
+			continue;
+		if (kmap_tx_on_ring(e->ep)) {
 			e->progress_then = kmap_tx_progress(e->ep);
-			*spill = true;
-		}
+			*limit = kmap_min(*limit, SPILL_NS);
+		} else if (kmap_tx_paced(e->ep))
+			*limit = kmap_min(*limit, KMAP_PACE_NS);
 	}
 	return false;
 }
@@ -567,7 +533,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		int ours = many_ready(p, m), r;
 		uint64_t t0, now, stop = deadline;
 		struct timespec ts;
-		bool spill = false;
+		uint64_t limit = UINT64_MAX;
 
 		r = many_kernel(p, m, &zero, NULL);
 		if (r < 0)
@@ -577,11 +543,11 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		t0 = kmap_now();
 		if (deadline != 0 && t0 >= deadline)
 			return 0;
-		if (many_poll(p, m, t0) || many_arm(p, m, &spill))
+		if (many_poll(p, m, t0) || many_arm(p, m, &limit))
 			continue;
-		if (spill)
-			stop = deadline == 0 ? t0 + SPILL_NS :
-			    kmap_min(deadline, t0 + SPILL_NS);
+		if (limit != UINT64_MAX)
+			stop = deadline == 0 ? t0 + limit :
+			    kmap_min(deadline, t0 + limit);
 		if (p == NULL)
 			stop = t0 + MS;
 		now = kmap_now();
@@ -599,7 +565,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 			kmap_policy_woken(&p->policy, t0, many_rung(m),
 			    kmap_now());
 		kmap_bells_take(NULL);
-		if (spill && kmap_now() >= stop)
+		if (limit != UINT64_MAX && kmap_now() >= stop)
 			many_spill(m);
 	}
 }

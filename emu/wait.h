@@ -77,9 +77,14 @@ uint64_t kmap_rung_at(const struct kmap_link *l);
 int kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		  struct kmap_ran ran, bool *look);
 
-/* A long blocking send that has sent `sent` bytes gives the peer a moment to
- * consent, at most 1 ms for each 256 KiB. */
-void kmap_pace(struct kmap_ent *e, size_t sent, size_t *paced);
+/* Whether the byte at p can be read; no system call, unlike kmap_readable. */
+static inline bool
+kmap_probe(const void *p)
+{
+	char c;
+
+	return kmap_copy(&c, p, 1) == 0;
+}
 
 /* An endpoint in sleep: a close by another thread leaves it asleep. */
 void kmap_sleep_begin(struct kmap_ent *e);

@@ -230,6 +230,8 @@ kmap_dir_pass(struct kmap_ep *ep)
 		    ep->rx.ring.size ? -EPROTO : 0;
 	ep->rx.passed++;
 	a_store_rel(&d->passed, ep->rx.passed);
+	/* The sender may rise again, and may pace itself until now. */
+	kmap_wake_kick(ep->link, &d->space_waiters, ep->slot);
 	return 1;
 }
 

@@ -218,6 +218,8 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	/* Calls that block come through the wrappers, as this one did. */
 	if (a_load(&l->wait_seen) || !a_load(&ep->nonblock))
 		a_store(&e->wait_seen, 1u);
+	if (a_load(&e->wait_seen))
+		a_store(&l->wait_seen, 1u);
 	kmap_consent_try(e, fd);
 }
 
@@ -235,6 +237,7 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 		if (kmap_seen_hook == NULL || !kmap_seen_hook(e))
 			return;
 		a_store(&e->wait_seen, 1u);
+		a_store(&ep->link->wait_seen, 1u);
 	}
 	if (a_load(&ep->holders) != 1)
 		return;
@@ -245,9 +248,7 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 		return;
 	r = kmap_dir_consent(ep, fd);
 	kmap_unlock(&ep->rx.lock);
-	if (r == 0)
-		a_store(&ep->link->wait_seen, 1u);
-	else if (r != -EAGAIN)
+	if (r != 0 && r != -EAGAIN)
 		kmap_ep_bar(ep, r == -EPIPE ? KMAP_WHY_CLOSED :
 		    KMAP_WHY_KERNEL);
 }
@@ -258,6 +259,9 @@ kmap_pair_wait_seen(struct kmap_ent *e, int fd)
 	if (a_load(&e->wait_seen))
 		return;
 	a_store(&e->wait_seen, 1u);
+	if (a_load_acq(&e->ep->stage) != KMAP_PAIRED)
+		return;
+	a_store(&e->ep->link->wait_seen, 1u);
 	kmap_consent_try(e, fd);
 }
 
@@ -503,8 +507,8 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 			name_bind(e);
 		return;
 	}
-	/* Ever more rarely: each of the first 16 ticks, then each 16th. */
-	if (tick < 16 + e->next_try || tick % 16 == 0)
+	/* Ever more rarely: each of the first 256 ticks, then each 16th. */
+	if (tick < 256 + e->next_try || tick % 16 == 0)
 		greeted(e, fd);
 }
 

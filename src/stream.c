@@ -450,6 +450,55 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 	return (ssize_t)done;
 }
 
+#define PACE_BYTES	(256u << 10)
+
+/* The receiver has the library and has not made its next call yet. */
+static bool
+tx_may_rise_soon(const struct kmap_ep *ep)
+{
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+
+	return d != NULL && !kmap_tx_on_ring(ep) && !ep->tx.fin &&
+	    ep->tx.bounce_from == ep->tx.bounce_to &&
+	    a_load(&d->rflags) == 0 && (a_load_acq(&d->consent) == 0 ||
+	    a_load_acq(&d->passed) != ep->tx.nrec) &&
+	    (a_load(&ep->shm->claim) & 3) == KMAP_CLAIM_CLAIMED;
+}
+
+bool
+kmap_tx_paced(const struct kmap_ep *ep)
+{
+	return kmap_unlikely(ep->tx.ahead >= PACE_BYTES) &&
+	    tx_may_rise_soon(ep) &&
+	    kmap_now() - a_load(&((struct kmap_ep *)(uintptr_t)ep)->
+	    tx.ahead_since) < KMAP_PACE_NS;
+}
+
+bool
+kmap_tx_freed(const struct kmap_ep *ep)
+{
+	return ep->tx.ring.shm != NULL && !kmap_tx_on_ring(ep) &&
+	    ep->tx.ahead >= PACE_BYTES && !tx_may_rise_soon(ep);
+}
+
+/* tx.lock held: n bytes went by TCP. */
+static void
+tx_ahead(struct kmap_ep *ep, size_t n)
+{
+	uint64_t now;
+
+	if (!tx_may_rise_soon(ep)) {
+		ep->tx.ahead = 0;
+		return;
+	}
+	now = kmap_now();
+	if (now - a_load(&ep->tx.ahead_since) >= KMAP_PACE_NS) {
+		a_store(&ep->tx.ahead_since, now);
+		ep->tx.ahead = 0;
+	}
+	ep->tx.ahead += n;
+}
+
 /* Whether the peer is still there, when its head stood still. tx.lock held;
  * true: the direction left the ring. */
 static bool
@@ -522,9 +571,19 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	if (!kmap_tx_on_ring(ep)) {
 		if (kmap_dir_repay(ep, fd) != 0)
 			return -EAGAIN;
-		if (!kmap_dir_may_up(ep) || kmap_dir_up(ep, fd) != 0)
-			return kernel_send(e, fd, op, ep->tx.fin ? SIZE_MAX :
+		if (!kmap_dir_may_up(ep) || kmap_dir_up(ep, fd) != 0) {
+			if (kmap_tx_paced(ep)) {
+				a_store(&ep->tx.nospace, 1u);
+				return -EAGAIN;
+			}
+			n = kernel_send(e, fd, op, ep->tx.fin ? SIZE_MAX :
 			    TCP_PIECE);
+			if (n > 0)
+				tx_ahead(ep, (size_t)n);
+			else if (n == -EAGAIN)
+				a_store(&ep->tx.nospace, 1u);
+			return n;
+		}
 	}
 	n = ring_send(e, op);
 	if (n == -EPROTO)
@@ -717,7 +776,8 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 			if (kmap_tx_has_room(ep))
 				ev |= POLLOUT | POLLWRNORM;
 		} else if (ep->link == NULL || kmap_dir_repay(ep, fd) == 0) {
-			int k = kmap_sys_poll1(fd, POLLOUT | POLLWRNORM);
+			int k = kmap_tx_paced(ep) ? 0 :
+			    kmap_sys_poll1(fd, POLLOUT | POLLWRNORM);
 
 			if (k > 0)
 				ev |= k & (POLLOUT | POLLWRNORM);

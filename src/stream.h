@@ -59,6 +59,16 @@ int kmap_ready(struct kmap_ent *e, int fd, int want, bool *look);
  * that armed look at. No system call, no lock. */
 bool kmap_rx_changed(const struct kmap_ep *ep);
 bool kmap_tx_has_room(const struct kmap_ep *ep);
+/*
+ * A direction that will go up as soon as the receiver makes its next call
+ * (consent, or passing a record) takes at most 256 KiB in each millisecond
+ * by TCP: megabytes put into the kernel meanwhile would never see the ring.
+ * True: the share is used up. The receiver's step rings space_waiters.
+ */
+bool kmap_tx_paced(const struct kmap_ep *ep);
+/* A paced direction may go up now. */
+bool kmap_tx_freed(const struct kmap_ep *ep);
+#define KMAP_PACE_NS	1000000u
 
 /* A wait to send found the ring full and the receiver without progress for a
  * while: goes back to TCP. True: the direction is on TCP now. */
