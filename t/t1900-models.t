@@ -166,6 +166,17 @@ is "$(printf '%s\n' "${jobs[@]}" | grep '^error' |
 	sed 's/ -DNO_[A-Z0-9_]*//; s/^error/ok/' | sort -u |
 	grep -vxF "$sound")" "" "each broken model is a sound one with a switch"
 
+# Rules that the source cites, and switches that the rules name.
+is "$(grep -ohE '\<M[0-9]+[:),]' "$top_srcdir"/src/*.[ch] \
+	"$top_srcdir"/emu/*.[ch] | tr -d ':),' | sort -u |
+	while read -r m; do
+		grep -q "^### $m:" "$top_srcdir/doc/MEMORY.md" || echo "$m"
+	done)" "" "each rule that the source cites is in doc/MEMORY.md"
+is "$(grep -oE 'NO_[A-Z0-9_]+' "$top_srcdir/doc/MEMORY.md" | sort -u |
+	while read -r x; do
+		grep -q "^#if.*$x" "$models"/*.pml || echo "$x"
+	done)" "" "each switch that doc/MEMORY.md names is in a model"
+
 # The models' steps stand for these functions.
 for name in $(grep -oh 'kmap_[a-z_]*' "$models"/*.pml | sort -u); do
 	ok "$name is in the source" \
