@@ -464,6 +464,27 @@ kmap_sets_forked(bool child)
 		a_store(&pool_lock.word, 0u);
 }
 
+static void ring_set(struct kmap_set *s);
+
+static bool
+item_full(struct kmap_item *it, struct kmap_ent *e)
+{
+	(void)e;
+	if (!it->tagged || !(it->events & EPOLLOUT))
+		return true;
+	hot_add(it);
+	/* Whoever sleeps there has to arm it, and to keep the limit. */
+	if (a_load(&it->set->sleepers) != 0)
+		ring_set(it->set);
+	return true;
+}
+
+void
+kmap_items_full(struct kmap_ent *e)
+{
+	items_each(e, item_full);
+}
+
 /* ---- bells ---- */
 
 static void

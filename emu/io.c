@@ -261,6 +261,8 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 
 	for (;;) {
 		n = kmap_tx_try(e, kmap_carrier(e, c->fd), op);
+		if (kmap_unlikely(nb && a_load(&e->ep->tx.nospace)))
+			kmap_items_full(e);
 		if (n >= 0) {
 			*done += (size_t)n;
 			if (n == 0 || (op->file >= 0 ? op->file_left :

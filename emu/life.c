@@ -76,7 +76,7 @@ reset_if_unread(struct kmap_ent *e, int fd)
 	struct linger lg = { .l_onoff = 1 };
 
 	if (ep->link == NULL || a_load(&ep->holders) != 1 || ep->rx.frozen ||
-	    !kmap_rx_on_ring(ep) || kmap_ring_avail(&ep->rx.ring) <= 0)
+	    !kmap_rx_on_ring(ep) || kmap_ring_avail(&ep->rx.ring, 1) <= 0)
 		return;
 	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 }

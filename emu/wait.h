@@ -125,6 +125,8 @@ void kmap_set_close(struct kmap_set *s, int fd);
 void kmap_items_close(int fd, bool keep);
 bool kmap_items_tag(struct kmap_ent *e);
 bool kmap_items_seen(struct kmap_ent *e);
+/* A send met a full buffer: sets that want EPOLLOUT watch for room. */
+void kmap_items_full(struct kmap_ent *e);
 void kmap_sets_forked(bool child);
 /* Delivers the bells of all links to the application's epoll sets. */
 void kmap_bells_take(struct kmap_set *self);

@@ -138,11 +138,11 @@ kmap_ring_commit(struct kmap_ring_tx *r, size_t n)
 }
 
 ssize_t
-kmap_ring_avail(struct kmap_ring_rx *r)
+kmap_ring_avail(struct kmap_ring_rx *r, size_t want)
 {
 	uint64_t n = r->tail - r->head;
 
-	if (n == 0) {
+	if (n < want) {
 		/* M1: acquire, before the bytes are read. */
 		uint64_t tail = a_load_acq(&r->shm->tail);
 

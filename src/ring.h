@@ -59,7 +59,9 @@ ssize_t kmap_ring_put(struct kmap_ring_tx *r, struct kmap_iter *it, size_t n);
 size_t kmap_ring_stretch(struct kmap_ring_tx *r, size_t n, void **at);
 void kmap_ring_commit(struct kmap_ring_tx *r, size_t n);
 
-ssize_t kmap_ring_avail(struct kmap_ring_rx *r);
+/* Bytes to read; re-reads the peer's cursor when fewer than `want` are known.
+ * -EPROTO when it is impossible. */
+ssize_t kmap_ring_avail(struct kmap_ring_rx *r, size_t want);
 /* Copies up to n bytes out; `peek` leaves them, `discard` copies nothing. */
 ssize_t kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n,
     bool peek, bool discard);

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #ifndef POLLRDHUP
 #define POLLRDHUP 0x2000
@@ -228,7 +229,7 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 {
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
-	ssize_t n = kmap_ring_avail(&ep->rx.ring);
+	ssize_t n = kmap_ring_avail(&ep->rx.ring, op->it.left);
 
 	if (n <= 0)
 		return n == 0 ? -EAGAIN : n;
@@ -328,6 +329,31 @@ rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	}
 }
 
+/*
+ * A short read tells a program that there is no more (and an edge-triggered
+ * one waits for the next edge): so a read that ended at a record goes on
+ * behind it. Errors there stay for the next call.
+ */
+static ssize_t
+rx_go_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	ssize_t total = 0, n;
+	int inq = 0;
+
+	while (op->it.left > 0 && ep->link != NULL && kmap_dir_pass(ep) > 0) {
+		if (kmap_rx_on_ring(ep))
+			n = ring_recv(e, op);
+		else if (kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 && inq > 0)
+			n = tcp_recv(e, fd, op);
+		else
+			continue;
+		if (n > 0)
+			total += n;
+	}
+	return total;
+}
+
 ssize_t
 kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 {
@@ -336,6 +362,9 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 
 	kmap_lock(&ep->rx.lock);
 	n = rx_once(e, fd, op);
+	if (n > 0 && op->pipe < 0 && op->it.left > 0 &&
+	    !(op->flags & (MSG_PEEK | MSG_TRUNC)))
+		n += rx_go_on(e, fd, op);
 	kmap_unlock(&ep->rx.lock);
 	return n;
 }
@@ -736,13 +765,13 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	struct kmap_ep *ep = e->ep;
 	int ev = 0, k;
 
-	while (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring) == 0 &&
+	while (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring, 1) == 0 &&
 	    kmap_dir_pass(ep) > 0)
 		*look = true;
 	if (!kmap_rx_on_ring(ep) && ep->link != NULL && kmap_dir_pass(ep) > 0)
 		*look = true;
 	if (kmap_rx_on_ring(ep)) {
-		ssize_t n = kmap_ring_avail(&ep->rx.ring);
+		ssize_t n = kmap_ring_avail(&ep->rx.ring, ep->rcvlowat);
 
 		if (n < 0 || n >= (ssize_t)ep->rcvlowat)
 			ev |= POLLIN | POLLRDNORM;
