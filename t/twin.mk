@@ -3,12 +3,18 @@
 check_PROGRAMS += twin/twin
 twin_twin_SOURCES = \
 	twin/conn.c \
+	twin/connect.c \
 	twin/drive.c \
 	twin/epoll.c \
+	twin/fdops.c \
 	twin/matrix.h \
+	twin/msg.c \
 	twin/peer.c \
+	twin/pollx.c \
 	twin/rx-calls.c \
 	twin/rx.c \
+	twin/sockopt.c \
+	twin/thread.c \
 	twin/twin.c \
 	twin/twin.h \
 	twin/tx-calls.c \
@@ -17,9 +23,19 @@ twin_twin_SOURCES = \
 	twin/wait.c
 # The library finds kmap_testpoint in the program.
 twin_twin_LDFLAGS = -rdynamic
-twin_twin_LDADD = -lpthread
+twin_twin_LDADD = twin/libfortify.la twin/liblfs.la -lpthread
+
+# What an application's own build flags make of the calls.
+check_LTLIBRARIES += twin/libfortify.la twin/liblfs.la
+twin_libfortify_la_SOURCES = twin/fortify.c
+twin_libfortify_la_CPPFLAGS = $(AM_CPPFLAGS) -U_FORTIFY_SOURCE \
+	-D_FORTIFY_SOURCE=2
+twin_libfortify_la_CFLAGS = $(AM_CFLAGS) -O2
+twin_liblfs_la_SOURCES = twin/lfs.c
+twin_liblfs_la_CPPFLAGS = $(AM_CPPFLAGS) -D_FILE_OFFSET_BITS=64
 
 TWIN_TESTS = \
+	t3000-connect.t \
 	t3010-read.t \
 	t3011-readv.t \
 	t3012-preadv2.t \
@@ -36,13 +52,23 @@ TWIN_TESTS = \
 	t3026-sendmmsg.t \
 	t3027-sendfile.t \
 	t3028-splice.t \
+	t3029-vectors.t \
 	t3030-poll.t \
 	t3031-select.t \
 	t3032-epoll_wait.t \
 	t3033-epoll-nested.t \
 	t3034-epoll-edge.t \
 	t3035-epoll_ctl.t \
-	t3036-epoll-beside.t
+	t3036-epoll-beside.t \
+	t3037-poll-beside.t \
+	t3040-sockopt.t \
+	t3041-ioctl.t \
+	t3042-dup.t \
+	t3043-fork.t \
+	t3044-thread.t \
+	t3045-stream.t \
+	t3046-self.t \
+	t3050-fortify.t
 
 dist_check_SCRIPTS += $(TWIN_TESTS)
 TESTS += $(TWIN_TESTS)

@@ -11,6 +11,7 @@
 #define MX_ALIAS 16u /* another name: only the core of the columns */
 #define MX_SELECT 32u /* knows IN, OUT and PRI only */
 #define MX_EPOLL 64u
+#define MX_COPY 128u /* bad pointers and numbers never reach the call */
 
 struct tw_rxcall {
 	const char *name;
@@ -34,5 +35,9 @@ struct tw_waitcall {
 void tw_rx_row(const struct tw_rxcall *x);
 void tw_tx_row(const struct tw_txcall *x);
 void tw_wait_row(const struct tw_waitcall *x);
+
+/* Of files that are compiled in another way. */
+void tw_fortify_rows(void);
+void tw_lfs_cases(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -172,6 +173,47 @@ x_sys_preadv2(int fd, void *b, size_t n, int fl)
 }
 
 
+/* From the socket into a pipe, and from there to where we look. */
+static ssize_t
+piped(int fd, void *b, size_t n, bool raw)
+{
+	size_t got = 0;
+	int p[2], e;
+	ssize_t r;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -1;
+	fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
+	r = raw ? syscall(SYS_splice, fd, NULL, p[1], NULL, n, 0)
+		: splice(fd, NULL, p[1], NULL, n, 0);
+	e = errno;
+	while (r > 0 && got < (size_t)r) {
+		long k = raw6(SYS_read, p[0], (long)b + got, r - got, 0, 0, 0);
+
+		if (k <= 0)
+			break;
+		got += k;
+	}
+	close(p[0]);
+	close(p[1]);
+	errno = e;
+	return r;
+}
+
+static ssize_t
+x_splice_in(int fd, void *b, size_t n, int fl)
+{
+	(void)fl;
+	return piped(fd, b, n, false);
+}
+
+static ssize_t
+x_sys_splice_in(int fd, void *b, size_t n, int fl)
+{
+	(void)fl;
+	return piped(fd, b, n, true);
+}
+
 static const struct tw_rxcall rxcalls[] = {
 	{"read", x_read, 0},
 	{"readv", x_readv, MX_IOV},
@@ -188,6 +230,8 @@ static const struct tw_rxcall rxcalls[] = {
 	{"sys_recvmsg", x_sys_recvmsg, MX_FLAGS | MX_IOV | MX_ALIAS},
 	{"sys_recvmmsg", x_sys_recvmmsg, MX_FLAGS | MX_IOV | MX_MM | MX_ALIAS},
 	{"sys_preadv2", x_sys_preadv2, MX_IOV | MX_ALIAS},
+	{"splice_in", x_splice_in, MX_PIPE},
+	{"sys_splice_in", x_sys_splice_in, MX_PIPE | MX_ALIAS},
 };
 
 __attribute__((constructor)) static void

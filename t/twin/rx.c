@@ -514,11 +514,6 @@ rx_huge(const struct tw_rxcall *x)
 {
 	struct tw_conn *c = tw_open();
 
-	if (x->what & MX_IOV) {
-		T("see badiov");
-		tw_mid(c);
-		return;
-	}
 	for (int half = 0; half < 2; half++) {
 		p_send(c, 20);
 		t_got(c, "INT_MAX", x->f(c->fd, big, INT_MAX, 0), big);
@@ -758,6 +753,7 @@ rx_cancel(const struct tw_rxcall *x)
  * its calls. */
 #define CORE 0x8000u
 #define NEEDS(w) ((unsigned)(w) << 16)
+#define NOT(w) ((unsigned)(w) << 24)
 
 static const struct {
 	const char *name;
@@ -787,8 +783,8 @@ static const struct {
 	{"shut_rdwr", rx_shut_rdwr, 0},
 	{"shut_blocked", rx_shut_blocked, 0},
 	{"badfd", rx_badfd, CORE},
-	{"badptr", rx_badptr, CORE},
-	{"huge", rx_huge, 0},
+	{"badptr", rx_badptr, CORE | NOT(MX_PIPE | MX_COPY)},
+	{"huge", rx_huge, NOT(MX_PIPE | MX_IOV)},
 	{"flight", rx_flight, CORE},
 	{"cancel", rx_cancel, 0},
 	{"peek", rx_peek, NEEDS(MX_FLAGS)},
@@ -817,7 +813,9 @@ tw_rx_row(const struct tw_rxcall *x)
 		struct tw_case *c;
 		struct cell *k;
 
-		if ((columns[i].flags >> 16) & ~x->what)
+		if ((columns[i].flags >> 16 & 0xff) & ~x->what)
+			continue;
+		if ((columns[i].flags >> 24) & x->what)
 			continue;
 		if ((x->what & MX_ALIAS) && !(columns[i].flags & CORE))
 			continue;

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "matrix.h"
 #include "twin.h"
 
 struct tw_shm *tw;
@@ -50,6 +51,9 @@ const struct tw_case *
 tw_cases(size_t *n)
 {
 	static struct tw_case flat[4096];
+
+	tw_fortify_rows();
+	tw_lfs_cases();
 
 	qsort(cases, ncases, sizeof *cases, by_name);
 	for (size_t i = 0; i < ncases; i++)

@@ -454,6 +454,7 @@ w_badfd(const struct tw_waitcall *x)
 }
 
 #define CORE 0x8000u
+#define NOT(w) ((unsigned)(w) << 16)
 
 static const struct {
 	const char *name;
@@ -478,7 +479,7 @@ static const struct {
 	{"eintr", w_eintr, CORE},
 	{"lowat", w_lowat, 0},
 	{"flight", w_flight, 0},
-	{"badfd", w_badfd, CORE},
+	{"badfd", w_badfd, CORE | NOT(MX_COPY)},
 };
 
 struct cell {
@@ -501,6 +502,8 @@ tw_wait_row(const struct tw_waitcall *x)
 		struct tw_case *c;
 		struct cell *k;
 
+		if ((columns[i].flags >> 16) & x->what)
+			continue;
 		if ((x->what & MX_ALIAS) && !(columns[i].flags & CORE))
 			continue;
 		c = calloc(1, sizeof *c);

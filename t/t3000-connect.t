@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: socket, connect, listen, accept, shutdown.
+exec "${srcdir:-$(dirname "$0")}/twin/run" socket connect listen accept shutdown

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: dup, and close.
+exec "${srcdir:-$(dirname "$0")}/twin/run" dup close

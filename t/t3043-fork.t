@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: fork.
+exec "${srcdir:-$(dirname "$0")}/twin/run" fork

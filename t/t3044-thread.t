@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: several threads on one endpoint.
+exec "${srcdir:-$(dirname "$0")}/twin/run" thread

@@ -1,0 +1,3 @@
+#!/bin/bash
+# Twin test: streams: random sizes, spill, urgent data.
+exec "${srcdir:-$(dirname "$0")}/twin/run" stream
