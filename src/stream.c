@@ -204,6 +204,35 @@ carrier_look(struct kmap_ent *e, int fd)
 	return 0;
 }
 
+/*
+ * No write to a pipe says that it would block before Linux 6.4, nor later
+ * once the pipe was spliced. An empty pipe takes all its size at once; one
+ * that is not full takes a page. (A second writer to a blocking pipe can make
+ * this one wait, as it could any other.)
+ */
+static ssize_t
+pipe_put(int pipe, const uint8_t *at, size_t n)
+{
+	int held = 1, size = kmap_sys_fcntl(pipe, F_GETPIPE_SZ, 0);
+	size_t done = 0;
+	ssize_t r;
+
+	if (kmap_sys_ioctl(pipe, FIONREAD, &held) == 0 && held == 0 && size > 0)
+		return kmap_sys_write(pipe, at, kmap_min(n, (size_t)size));
+	while (done < n) {
+		r = kmap_sys_poll1(pipe, POLLOUT);
+		if (!(r & (POLLOUT | POLLERR)))
+			r = r < 0 ? r : -EAGAIN;
+		else
+			r = kmap_sys_write(pipe, at + done,
+			    kmap_min(n - done, (size_t)KMAP_PAGE));
+		if (r <= 0)
+			return done > 0 ? (ssize_t)done : r;
+		done += (size_t)r;
+	}
+	return (ssize_t)done;
+}
+
 static ssize_t
 ring_to_pipe(struct kmap_ep *ep, struct kmap_rx_op *op, size_t n)
 {
@@ -215,6 +244,8 @@ ring_to_pipe(struct kmap_ep *ep, struct kmap_rx_op *op, size_t n)
 	v.iov_base = (void *)(uintptr_t)at;
 	/* RWF_NOWAIT: the pipe may be full and blocking. */
 	r = kmap_syscall(SYS_pwritev2, op->pipe, &v, 1, -1, -1, 8);
+	if (r == -EOPNOTSUPP)
+		r = pipe_put(op->pipe, at, v.iov_len);
 	if (r > 0) {
 		kmap_ring_consume(&ep->rx.ring, (size_t)r);
 		op->it.left -= (size_t)r;
