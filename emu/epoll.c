@@ -17,7 +17,6 @@
 #include "wake.h"
 
 #define MS		1000000u
-#define SPILL_NS	10000000u
 /* Looks in vain before a hot item is armed one by one. */
 #define IDLE_MAX	256u
 /* Waits that user space may answer before the kernel's fds are looked at. */
@@ -233,7 +232,7 @@ base_choose(struct kmap_set *s)
 /* Registers the bells, so that the kernel's readiness of the epoll fd shows
  * what arrives on rings. */
 static bool
-attach(struct kmap_set *s, const struct kmap_link *l)
+attach(struct kmap_set *s, int common)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 	int r;
@@ -247,15 +246,14 @@ attach(struct kmap_set *s, const struct kmap_link *l)
 			return false;
 	}
 	for (int i = 0; i < KMAP_COMMONS; i++) {
-		if (s->commons[i] == l->my_common)
+		if (s->commons[i] == common)
 			return true;
 		if (s->commons[i] >= 0)
 			continue;
-		r = kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, l->my_common,
-		    &ev);
+		r = kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, common, &ev);
 		if (r != 0 && r != -EEXIST)
 			return false;
-		s->commons[i] = l->my_common;
+		s->commons[i] = common;
 		return true;
 	}
 	return false;
@@ -279,13 +277,14 @@ item_tag(struct kmap_item *it, struct kmap_ent *e)
 
 	if (it->tagged)
 		return true;
-	if (s->forked || e->ep->link == NULL)
+	if (s->forked)
 		return false;
 	if (a_load(&s->tagged) == 0) {
 		base_choose(s);
 		a_store_rel(&s->tagged, 1u);
 	}
-	if (!attach(s, e->ep->link))
+	if (!attach(s, e->ep->link != NULL ? e->ep->link->my_common :
+	    kmap_common_fd()))
 		return false;
 	it->gen++;
 	it->kernel_out = false;
@@ -592,7 +591,7 @@ item_ready(struct kmap_item *it)
 	if (kmap_unlikely(ep == NULL || it->fired))
 		return 0;
 	rx = &ep->rx.ring;
-	changed = ep->link != NULL && kmap_rx_changed(ep);
+	changed = kmap_rx_changed(it->ent);
 	if (it->events & EPOLLET) {
 		space_edge(ep);
 		if (rx->shm != NULL)
@@ -663,15 +662,13 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 	struct kmap_ep *ep = it->ent->ep;
 
 	if (ep == NULL || ep->link == NULL)
-		return false;
+		return ep != NULL && item_ready(it) != 0;
 	kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
 	if (wants_out(it) && kmap_tx_on_ring(ep)) {
 		if (!(it->events & EPOLLET) || a_load(&ep->tx.nospace)) {
 			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
-			if (!kmap_tx_has_room(ep)) {
-				it->full_then = kmap_tx_progress(ep);
-				*limit = kmap_min(*limit, SPILL_NS);
-			}
+			if (!kmap_tx_has_room(ep))
+				*limit = kmap_min(*limit, KMAP_SPILL_NS);
 		}
 	} else if (wants_out(it) && kmap_tx_paced(ep)) {
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
@@ -738,7 +735,7 @@ set_spill(struct kmap_set *s)
 		if (ep == NULL || ep->link == NULL || !wants_out(it) ||
 		    !kmap_tx_on_ring(ep) || kmap_tx_has_room(ep))
 			continue;
-		kmap_tx_spill(it->ent, it->full_then);
+		kmap_tx_spill(it->ent);
 		it->look = true;
 	}
 }
@@ -1105,7 +1102,8 @@ item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
 	item_set(it, ev);
 	if (atomic_load(&sl->set) != NULL)
 		kmap_set_watch(atomic_load(&sl->set));
-	if (e != NULL && e->ep->link != NULL && kmap_rx_gated(e))
+	if (e != NULL && kmap_rx_gated(e) &&
+	    (e->ep->link != NULL || e->preconsent))
 		item_tag(it, e);
 }
 

@@ -27,16 +27,18 @@ kmap_rx_kernel_slow(struct kmap_iocall *c)
 	if (kmap_vfork_child())
 		return true;
 	if (kmap_likely(kmap_rx_gated(e))) {
-		if (kmap_unlikely(e->provisional ||
-		    !a_load(&e->ep->rx.consented)))
+		if (kmap_unlikely(!a_load(&e->ep->rx.consented)))
 			kmap_pair_tick(e, c->fd);
 		return false;
 	}
 	if (a_load(&e->ep->role) == KMAP_CONNECTOR ||
 	    a_load(&e->ep->stage) == KMAP_PAIRED)
 		kmap_pair_tick(e, c->fd);
-	if (!kmap_gate_enter(&e->ep->rx.gate))
+	if (!kmap_gate_enter(&e->ep->rx.gate)) {
+		/* Turned away: it may have been the last one counted. */
+		kmap_consent_try(e, c->fd);
 		return false;
+	}
 	c->entered = true;
 	return true;
 }
@@ -93,8 +95,6 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	if (kmap_vfork_child())
 		return true;
 	if (kmap_likely(kmap_tx_gated(e))) {
-		if (kmap_unlikely(e->provisional))
-			kmap_pair_tick(e, c->fd);
 		return false;
 	}
 	kmap_pair_tick(e, c->fd);
@@ -268,7 +268,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 			if (n == 0 || (op->file >= 0 ? op->file_left :
 			    op->it.left) == 0)
 				return 0;
-			if (!kmap_tx_gated(e) || e->provisional)
+			if (!kmap_tx_gated(e))
 				kmap_pair_tick(e, c->fd);
 			continue;
 		}

@@ -30,7 +30,6 @@ struct kmap_item {
 	uint64_t data;
 	uint64_t seen_tail;		/* arrivals that were reported */
 	uint32_t seen_space;
-	uint64_t full_then;		/* the ring is full, OUT is wanted */
 	struct kmap_item *next_of_fd;
 	struct kmap_item *prev_hot, *next_hot;
 	struct kmap_item *next_free;

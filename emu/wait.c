@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* A ring that stays full so long goes back to TCP (spill). */
-#define SPILL_NS	10000000u
 #define MS		1000000u
 
 #define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
@@ -88,18 +86,23 @@ kmap_place_forget(void)
 }
 
 void
-kmap_place_bell(struct kmap_place *p, const struct kmap_link *l)
+kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
 		.data.u64 = KMAP_TAG_BELL };
 
+	int bell = e->ep->link != NULL ? e->ep->link->my_common :
+	    e->preconsent ? kmap_common_fd() : -1;
+
+	if (bell < 0)
+		return;
 	for (int i = 0; i < KMAP_COMMONS; i++) {
-		if (p->commons[i] == l->my_common)
+		if (p->commons[i] == bell)
 			return;
 		if (p->commons[i] < 0) {
-			if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD,
-			    l->my_common, &ev) == 0)
-				p->commons[i] = l->my_common;
+			if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, bell,
+			    &ev) == 0)
+				p->commons[i] = bell;
 			return;
 		}
 	}
@@ -183,10 +186,10 @@ one_changed(struct kmap_ent *e, int want)
 {
 	struct kmap_ep *ep = e->ep;
 
+	if ((want & POLLIN) && kmap_rx_changed(e))
+		return true;
 	if (ep->link == NULL)
 		return false;
-	if ((want & POLLIN) && kmap_rx_changed(ep))
-		return true;
 	return (want & POLLOUT) && (kmap_tx_on_ring(ep) ?
 	    kmap_tx_has_room(ep) : kmap_tx_freed(ep));
 }
@@ -221,8 +224,13 @@ one_arm(struct kmap_ent *e, int want)
 	struct kmap_ep *ep = e->ep;
 	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
 
-	if (ep->link == NULL)
-		return false;
+	if (ep->link == NULL) {
+		/* Offers were armed when they were announced. */
+		for (unsigned int i = 0; i < e->noffers; i++)
+			kmap_wake_sleep_begin(e->offers[i].link,
+			    KMAP_PLACE_COMMON);
+		return one_changed(e, want);
+	}
 	if (want & POLLIN)
 		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
 	if ((want & POLLOUT) && (kmap_tx_on_ring(ep) || kmap_tx_paced(ep)))
@@ -264,7 +272,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	struct kmap_ep *ep = e->ep;
 	struct epoll_event evs[8];
 	bool out_tcp = (want & POLLOUT) && !kmap_tx_on_ring(ep);
-	uint64_t t0, stop = deadline, now, head = 0, began;
+	uint64_t t0, stop = deadline, now, began;
 	struct kmap_reg *r;
 	int n, ms = -1;
 
@@ -275,8 +283,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	began = t0 = kmap_now();
 	if (one_poll(p, e, want, t0))
 		return 0;
-	if (ep->link != NULL)
-		kmap_place_bell(p, ep->link);
+	kmap_place_bell(p, e);
 	r = kmap_place_watch(p, e, fd, out_tcp ? EPOLLOUT : 0);
 	if (r->look && !*look) {
 		/* Nobody looked at the carrier since its last edge. */
@@ -285,8 +292,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		return 0;
 	}
 	if ((want & POLLOUT) && (!out_tcp || kmap_tx_paced(ep))) {
-		head = kmap_tx_progress(ep);
-		stop = t0 + (out_tcp ? KMAP_PACE_NS : SPILL_NS);
+		stop = t0 + (out_tcp ? KMAP_PACE_NS : KMAP_SPILL_NS);
 		if (deadline != 0)
 			stop = kmap_min(deadline, stop);
 	}
@@ -321,7 +327,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		if (deadline != 0 && kmap_now() >= deadline)
 			return -EAGAIN;
 		if ((want & POLLOUT) && !out_tcp)
-			kmap_tx_spill(e, head);
+			kmap_tx_spill(e);
 	}
 	return 0;
 }
@@ -422,16 +428,15 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 
 		if (e == NULL)
 			continue;
-		if (p != NULL && e->ep->link != NULL)
-			kmap_place_bell(p, e->ep->link);
+		if (p != NULL)
+			kmap_place_bell(p, e);
 		if (one_arm(e, m->fds[i].events))
 			return true;
 		if (!(m->fds[i].events & POLLOUT) || e->ep->link == NULL)
 			continue;
-		if (kmap_tx_on_ring(e->ep)) {
-			e->progress_then = kmap_tx_progress(e->ep);
-			*limit = kmap_min(*limit, SPILL_NS);
-		} else if (kmap_tx_paced(e->ep))
+		if (kmap_tx_on_ring(e->ep))
+			*limit = kmap_min(*limit, KMAP_SPILL_NS);
+		else if (kmap_tx_paced(e->ep))
 			*limit = kmap_min(*limit, KMAP_PACE_NS);
 	}
 	return false;
@@ -447,7 +452,7 @@ many_spill(struct many *m)
 		if (e != NULL && (m->fds[i].events & POLLOUT) &&
 		    e->ep->link != NULL && kmap_tx_on_ring(e->ep) &&
 		    !kmap_tx_has_room(e->ep))
-			kmap_tx_spill(e, e->progress_then);
+			kmap_tx_spill(e);
 	}
 }
 

@@ -34,11 +34,13 @@ tcp_info(int fd, struct tcp_info *ti)
 	return len < INFO_ENOUGH ? -ENOSYS : 0;
 }
 
-/* Publishing a record is publishing bytes: whoever waits for data is told. */
-static void
+/* Publishing a record is publishing bytes: whoever waits for data is told.
+ * True: the receiver has frozen its head. */
+static bool
 ring_on_record(struct kmap_ep *ep)
 {
-	kmap_wake_kick(ep->link, &ep->tx.ring.shm->data_waiters, ep->slot);
+	return (kmap_wake_kick(ep->link, &ep->tx.ring.shm->data_waiters,
+	    ep->slot) & KMAP_BOUNCE) != 0;
 }
 
 bool
@@ -97,11 +99,30 @@ kmap_dir_up(struct kmap_ep *ep, int fd)
 		ep->was_up[1] = true;
 	kmap_stats_count(KMAP_STAT_directions_up);
 	KMAP_TESTPOINT("up-record", fd);
-	ring_on_record(ep);
+	if (ring_on_record(ep)) {
+		kmap_dir_bounce(ep);
+		return -EAGAIN;
+	}
 	return 0;
 }
 
-static void
+/* The bytes from the frozen head on are owed by TCP, before any other. */
+static uint64_t
+owe(struct kmap_ep *ep)
+{
+	uint64_t from = a_load_acq(&ep->tx.ring.shm->freeze_at);
+
+	ep->tx.fin = true;
+	/* Hostile: no more than what is in the ring. */
+	if (ep->tx.ring.tail - from > ep->tx.ring.size)
+		from = ep->tx.ring.tail;
+	ep->tx.bounce_from = from;
+	ep->tx.bounce_to = ep->tx.ring.tail;
+	kmap_stats_count(KMAP_STAT_bounces);
+	return from;
+}
+
+static bool
 down_at(struct kmap_ep *ep, uint64_t at)
 {
 	struct kmap_dir_shm *d = ep->tx.ring.shm;
@@ -111,32 +132,23 @@ down_at(struct kmap_ep *ep, uint64_t at)
 	a_store_rel(&d->nrec, ep->tx.nrec);
 	kmap_stats_count(KMAP_STAT_directions_down);
 	KMAP_TESTPOINT("down-record", -1);
-	ring_on_record(ep);
+	return ring_on_record(ep);
 }
 
 void
 kmap_dir_down(struct kmap_ep *ep)
 {
-	if (kmap_tx_on_ring(ep))
-		down_at(ep, ep->tx.ring.tail);
+	/* A freeze that the record met: no byte went by TCP since. */
+	if (kmap_tx_on_ring(ep) && down_at(ep, ep->tx.ring.tail))
+		owe(ep);
 }
 
 void
 kmap_dir_bounce(struct kmap_ep *ep)
 {
-	struct kmap_dir_shm *d = ep->tx.ring.shm;
-	uint64_t from = a_load_acq(&d->freeze_at);
-
 	ep->tx.fin = true;
-	if (!kmap_tx_on_ring(ep))
-		return;
-	/* Hostile: no more than what is in the ring. */
-	if (ep->tx.ring.tail - from > ep->tx.ring.size)
-		from = ep->tx.ring.tail;
-	ep->tx.bounce_from = from;
-	ep->tx.bounce_to = ep->tx.ring.tail;
-	kmap_stats_count(KMAP_STAT_bounces);
-	down_at(ep, from);
+	if (kmap_tx_on_ring(ep))
+		down_at(ep, owe(ep));
 }
 
 int
@@ -168,14 +180,11 @@ kmap_dir_repay(struct kmap_ep *ep, int fd)
 }
 
 int
-kmap_dir_consent(struct kmap_ep *ep, int fd)
+kmap_dir_count(struct kmap_ep *ep, int fd)
 {
-	struct kmap_dir_shm *d = ep->rx.ring.shm;
 	struct tcp_info a, b;
 	int inq = 0, r;
 
-	if (a_load(&ep->rx.consented))
-		return 0;
 	if (ep->rx.frozen || !kmap_gate_consent(&ep->rx.gate) ||
 	    KMAP_TESTPOINT("consent", fd))
 		return -EAGAIN;
@@ -192,6 +201,20 @@ kmap_dir_consent(struct kmap_ep *ep, int fd)
 			return r;
 	} while (a.tcpi_bytes_received != b.tcpi_bytes_received);
 	ep->rx.tcp = a.tcpi_bytes_received - (uint64_t)inq;
+	return 0;
+}
+
+int
+kmap_dir_consent(struct kmap_ep *ep, int fd)
+{
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	int r;
+
+	if (a_load(&ep->rx.consented))
+		return 0;
+	r = kmap_dir_count(ep, fd);
+	if (r != 0)
+		return r;
 	a_store(&ep->rx.consented, 1u);
 	/* M6: release, after the gate was found quiet. */
 	a_store_rel(&d->consent, 1u);
@@ -255,14 +278,37 @@ kmap_dir_tcp_cap(struct kmap_ep *ep, int fd, bool *pending)
 	return n;
 }
 
-void
+/*
+ * The sender went down before it could see the request: bytes behind those
+ * in the ring may be in TCP already, and no resending restores their order.
+ * True: the request was taken back in time.
+ */
+static bool
+freeze_refused(struct kmap_ep *ep)
+{
+	static const uint64_t one = 1;
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	uint64_t m;
+
+	/* M3: between the request and the look; partner: kick. */
+	a_fence();
+	if (a_load_acq(&d->nrec) == ep->rx.passed || !kmap_rx_on_ring(ep) ||
+	    a_load(&d->rec_ring) == ep->rx.ring.head)
+		return false;
+	m = a_xchg(&d->data_waiters, UINT64_C(0));
+	/* Our own waiters lost their place in the mask: they look again. */
+	if (m & ~KMAP_BOUNCE)
+		kmap_sys_write(ep->link->my_common, &one, sizeof(one));
+	return (m & KMAP_BOUNCE) != 0;
+}
+
+int
 kmap_dir_freeze(struct kmap_ep *ep)
 {
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
 
 	if (ep->rx.frozen)
-		return;
-	ep->rx.frozen = true;
+		return 0;
 	a_store(&d->freeze_at, ep->rx.ring.head);
 	a_store(&d->consent, 0u);
 	/* M9: release, after the frozen head; then the bit in the mask that
@@ -270,7 +316,13 @@ kmap_dir_freeze(struct kmap_ep *ep)
 	a_or(&d->rflags, KMAP_FROZEN);
 	KMAP_TESTPOINT("freeze", -1);
 	a_or(&d->data_waiters, KMAP_BOUNCE);
+	if (freeze_refused(ep)) {
+		a_and(&d->rflags, ~KMAP_FROZEN);
+		return -EBUSY;
+	}
+	ep->rx.frozen = true;
 	/* A sender that sleeps in the library repays at once. */
 	kmap_wake_peer(ep->link, ep->slot);
 	KMAP_TESTPOINT("bounce-request", -1);
+	return 0;
 }

@@ -31,7 +31,9 @@ int kmap_dir_repay(struct kmap_ep *ep, int fd);
 /* ---- the receiver; rx.lock held ---- */
 
 /* The gate is closed and nobody is in the kernel: counts the TCP bytes that
- * were read and publishes consent. -EAGAIN: not now. */
+ * were read. -EAGAIN: not now. */
+int kmap_dir_count(struct kmap_ep *ep, int fd);
+/* The same, and publishes consent. */
 int kmap_dir_consent(struct kmap_ep *ep, int fd);
 /* Passes the records that are due. 1: the path changed; 0: none is due;
  * -EPROTO: impossible record. */
@@ -43,7 +45,8 @@ int kmap_dir_pass(struct kmap_ep *ep);
  * bytes from behind the ring.
  */
 int64_t kmap_dir_tcp_cap(struct kmap_ep *ep, int fd, bool *pending);
-/* Leaves the ring at once and asks the sender for the unread bytes by TCP. */
-void kmap_dir_freeze(struct kmap_ep *ep);
+/* Leaves the ring at once and asks the sender for the unread bytes by TCP.
+ * -EBUSY: the sender is on its way down; the ring has to be read to its end. */
+int kmap_dir_freeze(struct kmap_ep *ep);
 
 #endif

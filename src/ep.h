@@ -78,6 +78,9 @@ struct kmap_ep {
 		uint64_t bounce_from;	/* ring bytes still owed by TCP: */
 		uint64_t bounce_to;	/*   [from, to) */
 		uint64_t unlooked;	/* bytes since the last look */
+		uint64_t stuck_at;	/* progress seen by the last spill check */
+		uint64_t stuck_since;
+		uint32_t stuck_beat;
 		uint64_t ahead;		/* TCP bytes since ahead_since */
 		kmap_a64 ahead_since;	/* ns; see kmap_tx_paced */
 		struct kmap_ring_tx ring;

@@ -34,13 +34,12 @@ struct kmap_ent {
 		uint32_t gen;
 	} offers[KMAP_OFFERS];
 	unsigned int noffers;
-	bool provisional;	/* paired, but not yet claimed */
+	bool preconsent;	/* the offers carry consent to receive */
 	kmap_a32 ticks;		/* calls on the kernel path */
 	uint32_t next_try;
 	uint32_t rx_calls, tx_calls;
 	uint64_t rx_bytes, tx_bytes;	/* by the kernel path */
 	kmap_a32 wait_seen;	/* its way of waiting went through wrappers */
-	uint64_t progress_then;	/* of the peer, when a wait to send began */
 	uint64_t n[KMAP_NSTATS];
 	struct kmap_ent *next_free;
 	bool in_use;

@@ -65,7 +65,10 @@ struct kmap_side_shm {
 	kmap_a64 acked;		/* peer: the places of this side it can ring */
 	_Alignas(KMAP_CACHELINE)
 	kmap_a32 messages;	/* owner: messages sent by the link socket */
-	uint32_t spare[15];
+	/* Owner: reads from its rings. A sender whose ring is full sees that
+	 * the receiver is busy, not stuck. */
+	kmap_a32 beat;
+	uint32_t spare[14];
 	struct kmap_place_shm place[KMAP_PLACES];
 };
 

@@ -33,6 +33,7 @@ struct kmap_link {
 	kmap_a32 refs;			/* endpoints of this process on it */
 	bool inherited;			/* by fork: scan, do not read */
 	kmap_a32 wait_seen;		/* an endpoint's waiting was seen */
+	kmap_a32 missed;		/* connector: an offer went unclaimed */
 	/* connector: which slots are free, and their generations */
 	struct kmap_lock lock;
 	uint32_t *gen;

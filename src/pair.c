@@ -206,12 +206,14 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	kmap_ent_options(e, fd);
 	a_add(&l->refs, 1u);
 	atomic_store(&l->ents[slot], e);
+	if (e->preconsent && l->side == KMAP_CONNECTOR &&
+	    a_load(&sh->dir[1].consent))
+		a_store(&ep->rx.consented, 1u);
 	kmap_gate_close(&ep->tx.gate);
 	a_store_rel(&ep->stage, (uint32_t)KMAP_PAIRED);
 	kmap_unlock(&ep->tx.lock);
 	kmap_unlock(&ep->rx.lock);
-	if (!e->provisional)
-		kmap_stats_count(KMAP_STAT_connections_paired);
+	kmap_stats_count(KMAP_STAT_connections_paired);
 	kmap_log(KMAP_DEBUG, "fd %d paired as %s, slot %u", fd,
 	    l->side == KMAP_CONNECTOR ? "connector" : "acceptor", slot);
 	KMAP_TESTPOINT("paired", fd);
@@ -244,8 +246,7 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
 		return;
 	kmap_gate_close(&ep->rx.gate);
-	if (!kmap_trylock(&ep->rx.lock))
-		return;
+	kmap_lock(&ep->rx.lock);
 	r = kmap_dir_consent(ep, fd);
 	kmap_unlock(&ep->rx.lock);
 	if (r != 0 && r != -EAGAIN)
@@ -267,6 +268,14 @@ kmap_pair_wait_seen(struct kmap_ent *e, int fd)
 
 /* ---- the connector ---- */
 
+/* A link on which we may announce connections to `to`. */
+static bool
+leads_to(const struct kmap_link *l, const struct kmap_addr *to)
+{
+	return l->side == KMAP_CONNECTOR && !l->inherited &&
+	    kmap_addr_eq(&l->dest, to);
+}
+
 static bool
 offer_withdraw(struct kmap_offer *o)
 {
@@ -274,10 +283,21 @@ offer_withdraw(struct kmap_offer *o)
 	bool mine = a_cas(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED,
 	    o->gen << 2 | KMAP_CLAIM_WITHDRAWN);
 
+	atomic_store(&o->link->ents[o->slot], NULL);
 	a_store_rel(&sh->released[KMAP_CONNECTOR], o->gen);
 	kmap_link_slot_put(o->link, o->slot);
 	a_sub(&o->link->refs, 1u);
 	return mine;
+}
+
+static bool
+offer_take_back(struct kmap_offer *o)
+{
+	return a_cas(&o->link->slots[o->slot].claim,
+	    o->gen << 2 | KMAP_CLAIM_ANNOUNCED,
+	    o->gen << 2 | KMAP_CLAIM_WITHDRAWN) ||
+	    (a_load(&o->link->slots[o->slot].claim) & 3) ==
+	    KMAP_CLAIM_WITHDRAWN;
 }
 
 static void
@@ -290,63 +310,70 @@ offers_withdraw(struct kmap_ent *e, int except)
 }
 
 /*
- * With one link to the destination the connector pairs at once, before the
- * acceptor claimed the slot: its consent stands when the acceptor looks, so
- * that even the first response can use the ring. If nobody claims, it was
- * another process that accepted: the slot is taken back.
+ * Consent that stands before anybody claimed the connection, so that even
+ * the first response can use the ring: a new connection to a destination
+ * where waiting was seen before. Who claimed it is checked before a byte of
+ * its ring is read.
  */
-static void
-provisional_begin(struct kmap_ent *e, int fd)
-{
-	struct kmap_offer o = e->offers[0];
-
-	if (e->noffers != 1 || e->rx_bytes != 0 || !a_load(&o.link->wait_seen)
-	    || o.link->peer_uid != own_uid())
-		return;
-	e->noffers = 0;
-	e->provisional = true;
-	finish(e, fd, o.link, o.slot, o.gen);
-	a_sub(&o.link->refs, 1u);
-}
-
-static void
-provisional_step(struct kmap_ent *e)
+static bool
+preconsent(struct kmap_ent *e, int fd)
 {
 	struct kmap_ep *ep = e->ep;
-	struct kmap_offer o = { ep->link, ep->slot, ep->slot_gen };
-	struct kmap_ent *self = e;
+	struct kmap_link *l;
 
-	if ((a_load_acq(&ep->shm->claim) & 3) == KMAP_CLAIM_CLAIMED) {
-		e->provisional = false;
-		kmap_stats_count(KMAP_STAT_connections_paired);
-		return;
+	if (e->rx_bytes != 0 || ep->rx.frozen)
+		return false;
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (leads_to(l, &ep->tuple.to) && !a_load(&l->wait_seen))
+			return false;
+	a_store(&e->wait_seen, 1u);
+	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
+		return false;
+	kmap_gate_close(&ep->rx.gate);
+	return kmap_dir_count(ep, fd) == 0;
+}
+
+bool
+kmap_pair_claimed(const struct kmap_ent *e)
+{
+	for (unsigned int i = 0; i < e->noffers; i++) {
+		const struct kmap_offer *o = &e->offers[i];
+
+		if (a_load_acq(&o->link->slots[o->slot].claim) ==
+		    (o->gen << 2 | KMAP_CLAIM_CLAIMED))
+			return true;
 	}
-	if (a_add(&e->ticks, 1u) + 1 < e->next_try)
-		return;
-	kmap_lock(&ep->rx.lock);
-	kmap_lock(&ep->tx.lock);
-	if (a_cas(&ep->shm->claim, o.gen << 2 | KMAP_CLAIM_ANNOUNCED,
-	    o.gen << 2 | KMAP_CLAIM_WITHDRAWN)) {
-		e->provisional = false;
-		a_cas(&o.link->ents[o.slot], self, (struct kmap_ent *)NULL);
-		a_store_rel(&ep->shm->released[KMAP_CONNECTOR], o.gen);
-		kmap_link_slot_put(o.link, o.slot);
-		a_sub(&o.link->refs, 1u);
-		a_store(&ep->rx.consented, 0u);
-		ep->link = NULL;
-		ep->shm = NULL;
-		ep->rx.ring.shm = ep->tx.ring.shm = NULL;
-		a_store_rel(&ep->stage, (uint32_t)KMAP_OFFERED);
-	}
-	kmap_unlock(&ep->tx.lock);
-	kmap_unlock(&ep->rx.lock);
+	return false;
+}
+
+/*
+ * Several processes answer at one destination (prefork, SO_REUSEPORT), and
+ * one that we do not know yet accepted the last connection: this time the
+ * name stands from the start beside the announcements.
+ */
+static bool
+missed_before(struct kmap_ent *e)
+{
+	bool missed = false;
+
+	for (unsigned int i = 0; i < e->noffers; i++)
+		missed |= a_xchg(&e->offers[i].link->missed, 0u) != 0;
+	return missed;
 }
 
 static void
-announce(struct kmap_ent *e)
+announce(struct kmap_ent *e, int fd)
 {
 	struct kmap_link *l;
 
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (leads_to(l, &e->ep->tuple.to))
+			break;
+	if (l == NULL)
+		return;
+	e->preconsent = preconsent(e, fd);
 	kmap_lock(&kmap_links_lock);
 	for (l = atomic_load(&kmap_links); l != NULL &&
 	    e->noffers < KMAP_OFFERS; l = atomic_load(&l->next)) {
@@ -355,9 +382,7 @@ announce(struct kmap_ent *e)
 		uint32_t tail;
 		int slot;
 
-		if (l->side != KMAP_CONNECTOR || l->inherited ||
-		    !kmap_addr_eq(&l->dest, &e->ep->tuple.to) ||
-		    kmap_link_dead(l))
+		if (!leads_to(l, &e->ep->tuple.to) || kmap_link_dead(l))
 			continue;
 		slot = kmap_link_slot_get(l);
 		if (slot < 0)
@@ -368,8 +393,13 @@ announce(struct kmap_ent *e)
 		a_add(&l->refs, 1u);
 		sh = &l->slots[slot];
 		sh->tuple = e->ep->tuple;
-		/* The first response may use the ring already: the waiting
-		 * on this destination was seen before. */
+		atomic_store(&l->ents[slot], e);
+		if (e->preconsent) {
+			/* Armed once for all: whoever claims it rings. */
+			a_or(&sh->dir[1].data_waiters,
+			    UINT64_C(1) << KMAP_PLACE_COMMON);
+			a_store(&sh->dir[1].consent, 1u);
+		}
 		a_store_rel(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED);
 		kmap_lock(&l->lock);
 		tail = a_load(&l->ctl->log_tail);
@@ -394,8 +424,8 @@ claimed(struct kmap_ent *e, int fd)
 		 * own uid could trace us anyway. */
 		if (o.link->peer_uid != own_uid() &&
 		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid)) {
-			offer_withdraw(&o);
-			e->offers[i] = e->offers[--e->noffers];
+			offers_withdraw(e, -1);
+			e->preconsent = false;
 			kmap_ep_bar(e->ep, KMAP_WHY_UID);
 			return true;
 		}
@@ -455,6 +485,7 @@ greeted(struct kmap_ent *e, int fd)
 	}
 	name_drop(e);
 	offers_withdraw(e, -1);
+	e->preconsent = false;
 	kmap_link_publish(l);
 	finish(e, fd, l, slot, 1);
 	return;
@@ -486,25 +517,31 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 			kmap_ep_bar(ep, KMAP_WHY_NO_PEER);
 			return;
 		}
-		announce(e);
-		if (e->noffers == 0) {
-			kmap_link_reap();
+		announce(e, fd);
+		if (e->noffers == 0 || missed_before(e)) {
+			if (e->noffers == 0)
+				kmap_link_reap();
 			name_bind(e);
-			if (e->rdv_fd < 0)
+			if (e->noffers == 0 && e->rdv_fd < 0)
 				return;
 		}
 		a_cas(&ep->stage, (uint32_t)KMAP_PLAIN,
 		    (uint32_t)KMAP_OFFERED);
 		e->next_try = tick + CLAIM_TICKS;
-		provisional_begin(e, fd);
 		return;
 	}
 	if (e->noffers > 0 && claimed(e, fd))
 		return;
 	if (e->rdv_fd < 0) {
 		/* Another process than those we know answers here. */
-		if (tick >= e->next_try)
-			name_bind(e);
+		if (tick < e->next_try)
+			return;
+		for (unsigned int i = e->noffers; i-- > 0; )
+			if (!offer_take_back(&e->offers[i]))
+				return;	/* claimed just now */
+		offers_withdraw(e, -1);
+		e->preconsent = false;
+		name_bind(e);
 		return;
 	}
 	/* Ever more rarely: each of the first 256 ticks, then each 16th. */
@@ -674,11 +711,6 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 	if (stage != KMAP_PLAIN && stage != KMAP_OFFERED) {
 		if (stage == KMAP_PAIRED) {
 			kmap_consent_try(e, fd);
-			if (e->provisional && kmap_trylock(&ep->lock)) {
-				if (e->provisional)
-					provisional_step(e);
-				kmap_unlock(&ep->lock);
-			}
 		}
 		return;
 	}
@@ -717,15 +749,14 @@ kmap_pair_close(struct kmap_ent *e, bool last)
 
 	kmap_lock(&ep->lock);
 	name_drop(e);
+	for (unsigned int i = 0; i < e->noffers; i++)
+		a_store(&e->offers[i].link->missed, 1u);
 	offers_withdraw(e, -1);
 	if (l != NULL && a_load(&ep->stage) == KMAP_PAIRED) {
 		struct kmap_ent *self = e;
 
 		a_cas(&l->ents[ep->slot], self, (struct kmap_ent *)NULL);
 		if (last) {
-			a_cas(&ep->shm->claim,
-			    ep->slot_gen << 2 | KMAP_CLAIM_ANNOUNCED,
-			    ep->slot_gen << 2 | KMAP_CLAIM_WITHDRAWN);
 			a_or(&ep->rx.ring.shm->rflags, KMAP_BYE);
 			a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
 			a_store_rel(&ep->shm->released[l->side], ep->slot_gen);
@@ -760,7 +791,7 @@ kmap_pair_verdict(const struct kmap_ent *e)
 		return (enum kmap_why)why;
 	switch (a_load(&ep->stage)) {
 	case KMAP_PAIRED:
-		return e->provisional ? KMAP_WHY_NO_PEER : KMAP_WHY_NO_CONSENT;
+		return KMAP_WHY_NO_CONSENT;
 	case KMAP_OFFERED:
 		return KMAP_WHY_NO_PEER;
 	default:

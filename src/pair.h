@@ -20,6 +20,8 @@ void kmap_pair_tick(struct kmap_ent *e, int fd);
 void kmap_consent_try(struct kmap_ent *e, int fd);
 /* The endpoint's waiting went through the wrappers: it may consent. */
 void kmap_pair_wait_seen(struct kmap_ent *e, int fd);
+/* Whether an acceptor has claimed one of the endpoint's offers: loads only. */
+bool kmap_pair_claimed(const struct kmap_ent *e);
 /* This process lets go of the endpoint. */
 void kmap_pair_close(struct kmap_ent *e, bool last);
 /* KMAP_WHY_NONE: both directions were on rings; else the reason. */

@@ -158,11 +158,31 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			n = kmap_sys_recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 			if (n > 0)
 				return -ERESTART;
+			/* Before its FIN it may have gone up and down. */
+			if (n == 0 && a_load_acq(&ep->rx.ring.shm->nrec) !=
+			    ep->rx.passed)
+				return -ERESTART;
 			if (n == 0)
 				fin_seen(e, fd);
 			return n;
 		}
 		want = kmap_min(want, (size_t)cap);
+	}
+	if (kmap_unlikely(e->preconsent) && ep->link == NULL) {
+		/* SIOCINQ first, then: was it claimed? As with the records. */
+		int inq = 0;
+
+		if (kmap_sys_ioctl(fd, SIOCINQ, &inq) != 0)
+			inq = 0;
+		if (kmap_pair_claimed(e))
+			return -ESTALE;
+		if (inq == 0) {
+			n = kmap_sys_recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+			if (n >= 0 && kmap_pair_claimed(e))
+				return -ESTALE;
+			return n > 0 ? -ERESTART : n;
+		}
+		want = kmap_min(want, (size_t)inq);
 	}
 	n = kernel_recv(fd, op, want);
 	if (n > 0 && !(op->flags & MSG_PEEK)) {
@@ -261,6 +281,7 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
 	ssize_t n = kmap_ring_avail(&ep->rx.ring, op->it.left);
+	kmap_a32 *beat;
 
 	if (n <= 0)
 		return n == 0 ? -EAGAIN : n;
@@ -281,6 +302,8 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 		return n;
 	e->n[KMAP_STAT_ring_bytes_in] += (uint64_t)n;
 	e->n[KMAP_STAT_ring_messages_in]++;
+	beat = &ep->link->ctl->side[ep->link->side].beat;
+	a_store(beat, a_load(beat) + 1);
 	kick_space(ep);
 	return n;
 }
@@ -391,8 +414,15 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	struct kmap_ep *ep = e->ep;
 	ssize_t n;
 
-	kmap_lock(&ep->rx.lock);
-	n = rx_once(e, fd, op);
+	for (;;) {
+		kmap_lock(&ep->rx.lock);
+		n = rx_once(e, fd, op);
+		if (kmap_likely(n != -ESTALE))
+			break;
+		/* An acceptor has claimed the connection. */
+		kmap_unlock(&ep->rx.lock);
+		kmap_pair_tick(e, fd);
+	}
 	if (n > 0 && op->pipe < 0 && op->it.left > 0 &&
 	    !(op->flags & (MSG_PEEK | MSG_TRUNC)))
 		n += rx_go_on(e, fd, op);
@@ -401,16 +431,15 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 }
 
 bool
-kmap_rx_changed(const struct kmap_ep *ep)
+kmap_rx_changed(const struct kmap_ent *e)
 {
-	const struct kmap_dir_shm *d = ep->rx.ring.shm;
+	const struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
 
-	if (d == NULL)
-		return true;
-	return a_load_acq(&((struct kmap_dir_shm *)(uintptr_t)d)->nrec) !=
-	    ep->rx.passed || (kmap_rx_on_ring(ep) &&
-	    a_load_acq(&((struct kmap_dir_shm *)(uintptr_t)d)->tail) !=
-	    ep->rx.ring.head);
+	if (kmap_unlikely(d == NULL))
+		return e->preconsent && kmap_pair_claimed(e);
+	return a_load_acq(&d->nrec) != ep->rx.passed ||
+	    (kmap_rx_on_ring(ep) && a_load_acq(&d->tail) != ep->rx.ring.head);
 }
 
 /* ---- sending ---- */
@@ -521,8 +550,7 @@ tx_may_rise_soon(const struct kmap_ep *ep)
 	return d != NULL && !kmap_tx_on_ring(ep) && !ep->tx.fin &&
 	    ep->tx.bounce_from == ep->tx.bounce_to &&
 	    a_load(&d->rflags) == 0 && (a_load_acq(&d->consent) == 0 ||
-	    a_load_acq(&d->passed) != ep->tx.nrec) &&
-	    (a_load(&ep->shm->claim) & 3) == KMAP_CLAIM_CLAIMED;
+	    a_load_acq(&d->passed) != ep->tx.nrec);
 }
 
 bool
@@ -625,7 +653,7 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	if (ep->link == NULL)
 		return kernel_send(e, fd, op, TCP_PIECE);
 	if (kmap_tx_on_ring(ep) && !tx_look(e, fd, want) &&
-	    kmap_unlikely(a_load(&ep->tx.ring.shm->data_waiters) &
+	    kmap_unlikely(a_load_acq(&ep->tx.ring.shm->data_waiters) &
 	    KMAP_BOUNCE))
 		kmap_dir_bounce(ep);
 	if (!kmap_tx_on_ring(ep)) {
@@ -677,29 +705,37 @@ kmap_tx_has_room(const struct kmap_ep *ep)
 	return r->size - used >= used / 2 && used < r->size;
 }
 
-uint64_t
-kmap_tx_progress(const struct kmap_ep *ep)
-{
-	struct kmap_dir_shm *d = ep->tx.ring.shm;
-
-	return d == NULL ? 0 : a_load_acq(&d->head) +
-	    a_load(&d->progress) * UINT64_C(0x9e3779b97f4a7c15);
-}
+/* A receiver that reads other connections is busy; it gets longer. */
+#define BUSY_NS		100000000u
 
 bool
-kmap_tx_spill(struct kmap_ent *e, uint64_t then)
+kmap_tx_spill(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
-	bool down = false;
+	struct kmap_dir_shm *d;
+	uint64_t at, now = kmap_now();
+	uint32_t beat;
+	bool down = true;
 
 	kmap_lock(&ep->tx.lock);
 	if (ep->link == NULL || !kmap_tx_on_ring(ep))
-		down = true;
-	else if (kmap_tx_progress(ep) == then && !kmap_tx_has_room(ep)) {
+		goto out;
+	down = false;
+	d = ep->tx.ring.shm;
+	at = a_load_acq(&d->head) +
+	    a_load(&d->progress) * UINT64_C(0x9e3779b97f4a7c15);
+	beat = a_load(&ep->link->ctl->side[!ep->link->side].beat);
+	if (at != ep->tx.stuck_at || kmap_tx_has_room(ep)) {
+		ep->tx.stuck_at = at;
+		ep->tx.stuck_since = now;
+	} else if (beat == ep->tx.stuck_beat ||
+	    now - ep->tx.stuck_since >= BUSY_NS) {
 		kmap_dir_down(ep);
 		kmap_stats_count(KMAP_STAT_spills);
 		down = true;
 	}
+	ep->tx.stuck_beat = beat;
+out:
 	kmap_unlock(&ep->tx.lock);
 	return down;
 }
@@ -782,8 +818,16 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	kmap_ep_bar(ep, why);
 	kmap_tx_finish(e);
 	kmap_lock(&ep->rx.lock);
-	if (ep->link != NULL && a_load(&ep->rx.consented))
-		kmap_dir_freeze(ep);
+	if (ep->link != NULL && a_load(&ep->rx.consented) &&
+	    kmap_dir_freeze(ep) != 0) {
+		struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+		/* Never the wrong bytes, never a clean end. */
+		kmap_log(KMAP_ERROR, "fd %d: bytes on the ring cannot go back "
+		    "to TCP; the connection is reset", fd);
+		kmap_sys_connect(fd, &none, sizeof(none));
+		ep->rx.frozen = true;
+	}
 	kmap_gate_open(&ep->rx.gate);
 	kmap_unlock(&ep->rx.lock);
 }
@@ -827,6 +871,9 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	struct kmap_ep *ep = e->ep;
 	int ev;
 
+	if (kmap_unlikely(e->preconsent) && ep->link == NULL &&
+	    kmap_pair_claimed(e))
+		kmap_pair_tick(e, fd);
 	kmap_lock(&ep->rx.lock);
 	ev = rx_ready(e, fd, want, look);
 	kmap_unlock(&ep->rx.lock);

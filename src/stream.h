@@ -57,7 +57,7 @@ int kmap_ready(struct kmap_ent *e, int fd, int want, bool *look);
 
 /* Whether the ring's way shows anything new: what a poller and a waiter
  * that armed look at. No system call, no lock. */
-bool kmap_rx_changed(const struct kmap_ep *ep);
+bool kmap_rx_changed(const struct kmap_ent *e);
 bool kmap_tx_has_room(const struct kmap_ep *ep);
 /*
  * A direction that will go up as soon as the receiver makes its next call
@@ -70,11 +70,13 @@ bool kmap_tx_paced(const struct kmap_ep *ep);
 bool kmap_tx_freed(const struct kmap_ep *ep);
 #define KMAP_PACE_NS	1000000u
 
-/* A wait to send found the ring full and the receiver without progress for a
- * while: goes back to TCP. True: the direction is on TCP now. */
-bool kmap_tx_spill(struct kmap_ent *e, uint64_t then);
-/* A word that changes when the receiver reads anything: what `then` is. */
-uint64_t kmap_tx_progress(const struct kmap_ep *ep);
+/*
+ * A wait to send found the ring full for KMAP_SPILL_NS. If the receiver made
+ * no progress in two such waits (a busy one, that reads other connections,
+ * in 100 ms), goes back to TCP. True: the direction is on TCP now.
+ */
+#define KMAP_SPILL_NS	5000000u
+bool kmap_tx_spill(struct kmap_ent *e);
 /* Bytes to read and bytes not yet read by the peer, as SIOCINQ and SIOCOUTQ
  * count them: the kernel's number corrected by the ring. */
 int kmap_rx_queued(struct kmap_ent *e, int kernel);
