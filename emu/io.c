@@ -10,6 +10,7 @@
 #include "wait.h"
 
 #include <limits.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -149,9 +150,33 @@ rx_by_kernel(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	return r;
 }
 
+/* As the kernel's put_cmsg: what does not fit is cut and said so. */
 static void
-rx_outputs(const struct kmap_rxreq *req)
+put_inq(struct msghdr *msg, size_t room, int inq)
 {
+	struct cmsghdr h = { .cmsg_len = CMSG_LEN(sizeof(inq)),
+		.cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ };
+	char buf[CMSG_LEN(sizeof(inq))];
+
+	if (msg->msg_control == NULL || room < sizeof(h)) {
+		msg->msg_flags |= MSG_CTRUNC;
+		return;
+	}
+	if (room < sizeof(buf)) {
+		msg->msg_flags |= MSG_CTRUNC;
+		h.cmsg_len = room;
+	}
+	memcpy(buf, &h, sizeof(h));
+	memcpy(buf + sizeof(h), &inq, sizeof(inq));
+	if (kmap_copy(msg->msg_control, buf, h.cmsg_len) == 0)
+		msg->msg_controllen = kmap_min(CMSG_SPACE(sizeof(inq)), room);
+}
+
+static void
+rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
+{
+	size_t room = req->msg != NULL ? req->msg->msg_controllen : 0;
+
 	if (req->addrlen != NULL && req->addr != NULL)
 		*req->addrlen = 0;
 	if (req->msg != NULL) {
@@ -159,6 +184,9 @@ rx_outputs(const struct kmap_rxreq *req)
 			req->msg->msg_namelen = 0;
 		req->msg->msg_controllen = 0;
 		req->msg->msg_flags = 0;
+		if (kmap_unlikely(a_load(&c->ent->ep->inq)))
+			put_inq(req->msg, room, kmap_rx_hint(c->ent,
+			    kmap_carrier(c->ent, c->fd)));
 	}
 }
 
@@ -222,7 +250,7 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	if (r != 0)
 		return r;
 	if (op.it.left == 0) {
-		rx_outputs(req);
+		rx_outputs(c, req);
 		return 0;
 	}
 	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
@@ -230,7 +258,7 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->rcvtimeo), &done);
 	if (r < 0 && done == 0)
 		return r;
-	rx_outputs(req);
+	rx_outputs(c, req);
 	return (ssize_t)done;
 }
 

@@ -42,8 +42,10 @@ kmap_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO ||
 			name == SO_SNDTIMEO || name == SO_RCVLOWAT))
 		kmap_ent_options(e, fd);
-	else if (level == IPPROTO_TCP && (name == TCP_INQ || name == TCP_ULP))
-		/* Control messages and payloads of the kernel's own. */
+	else if (level == IPPROTO_TCP && name == TCP_INQ)
+		kmap_ent_options(e, fd);
+	else if (level == IPPROTO_TCP && name == TCP_ULP)
+		/* Payloads of the kernel's own. */
 		kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);
 	return r;
 }

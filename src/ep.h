@@ -93,6 +93,7 @@ struct kmap_ep {
 	kmap_a32 nonblock;		/* O_NONBLOCK of the description */
 	kmap_a32 holders;		/* processes that hold it */
 	kmap_a32 gen;			/* odd while in use */
+	kmap_a32 inq;			/* TCP_INQ is set */
 	uint32_t rcvlowat;
 	uint32_t slot;
 	uint32_t slot_gen;

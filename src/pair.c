@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
 
 /* What a connection shows before it may cost a rendezvous. The connector
@@ -173,14 +175,16 @@ void
 kmap_ent_options(struct kmap_ent *e, int fd)
 {
 	struct kmap_ep *ep = e->ep;
-	int fl = kmap_sys_fcntl(fd, F_GETFL, 0), lowat = 1;
-	socklen_t len = sizeof(lowat);
+	int fl = kmap_sys_fcntl(fd, F_GETFL, 0), lowat = 1, inq = 0;
+	socklen_t len = sizeof(lowat), ilen = sizeof(inq);
 
 	a_store(&ep->nonblock, fl >= 0 && (fl & O_NONBLOCK) ? 1u : 0u);
 	ep->rcvtimeo = timeo(fd, SO_RCVTIMEO);
 	ep->sndtimeo = timeo(fd, SO_SNDTIMEO);
 	kmap_sys_getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, &len);
 	ep->rcvlowat = lowat > 0 ? (uint32_t)lowat : 1;
+	kmap_sys_getsockopt(fd, IPPROTO_TCP, TCP_INQ, &inq, &ilen);
+	a_store(&ep->inq, inq > 0 ? 1u : 0u);
 }
 
 /* ---- both sides: from a slot to a paired endpoint ---- */

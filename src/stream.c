@@ -772,6 +772,26 @@ kmap_tx_queued(struct kmap_ent *e)
 	return (int)ring;
 }
 
+int
+kmap_rx_hint(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+	int inq = 0, n;
+
+	if (ep->link != NULL && kmap_rx_on_ring(ep)) {
+		n = kmap_rx_queued(e, 0);
+		if (n > 0)
+			return n;
+	}
+	if (kmap_sys_ioctl(fd, SIOCINQ, &inq) != 0)
+		inq = 0;
+	n = kmap_rx_queued(e, inq);
+	/* Whoever is told 0 waits for an edge, and the FIN's may be past. */
+	if (n == 0 && kmap_sys_poll1(fd, POLLIN | POLLRDHUP) > 0)
+		n = 1;
+	return n;
+}
+
 static void
 info_add(void *info, socklen_t len, size_t at, uint64_t n)
 {

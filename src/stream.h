@@ -81,6 +81,8 @@ bool kmap_tx_spill(struct kmap_ent *e);
  * count them: the kernel's number corrected by the ring. */
 int kmap_rx_queued(struct kmap_ent *e, int kernel);
 int kmap_tx_queued(struct kmap_ent *e);
+/* What TCP_INQ tells behind a read: bytes left, or 1 if only the end is. */
+int kmap_rx_hint(struct kmap_ent *e, int fd);
 /* TCP_INFO: adds the ring's bytes to the fields within len. */
 void kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len);
 /* shutdown(SHUT_WR): the FIN follows by TCP. */
