@@ -68,7 +68,11 @@ TWIN_TESTS = \
 	t3044-thread.t \
 	t3045-stream.t \
 	t3046-self.t \
-	t3050-fortify.t
+	t3050-fortify.t \
+	t3060-acceptor.t \
+	t3061-forked.t \
+	t3062-threads-of-one.t \
+	t3063-alone.t
 
 dist_check_SCRIPTS += $(TWIN_TESTS)
 TESTS += $(TWIN_TESTS)

@@ -239,17 +239,17 @@ void
 tw_flight(struct tw_conn *c)
 {
 	struct tw_answer a = {0};
-	char b[TW_FLIGHT / 40];
-	int i;
+	char b;
 
-	for (i = 0; i < 10; i++) {
+	/* A byte at a time: each call is a chance to notice the other side. */
+	for (int i = 0; i < 10; i++) {
 		if (i == 1)
 			tw_now();
-		a = p_do(OP_FLIGHT, c, 4, sizeof b, 0);
-		for (int k = 0; k < 4; k++) {
-			tw_fill(c, b, sizeof b);
-			if (all(c->fd, b, sizeof b, true))
-				c->tx += sizeof b;
+		a = p_do(OP_FLIGHT, c, TW_FLIGHT / 10, 1, 0);
+		for (int k = 0; k < TW_FLIGHT / 10; k++) {
+			tw_fill(c, &b, 1);
+			if (all(c->fd, &b, 1, true))
+				c->tx++;
 		}
 	}
 	tw_arrived(c, TW_FLIGHT);
