@@ -342,6 +342,7 @@ void
 kmap_items_close(int fd, bool keep)
 {
 	struct kmap_fdslot *sl = kmap_fdslot(fd);
+	struct kmap_ent *e = NULL;
 	struct kmap_item *it;
 
 	kmap_lock(&kmap_fdtab_lock);
@@ -352,18 +353,17 @@ kmap_items_close(int fd, bool keep)
 		/* A dup keeps the registration alive: from now on it cannot
 		 * be changed any more, so it becomes the application's. */
 		if (keep && it->tagged) {
-			struct kmap_ent *e = it->ent;
-
+			e = it->ent;
 			item_untag(it);
-			kmap_unlock(&s->lock);
-			kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);
-			kmap_lock(&s->lock);
 		} else if (it->tagged)
 			kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL);
 		item_drop(it);
 		kmap_unlock(&s->lock);
 	}
 	kmap_unlock(&kmap_fdtab_lock);
+	/* Without the table's lock: an endpoint's own is taken before it. */
+	if (e != NULL)
+		kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);
 }
 
 /* Calls fn for each registration of an endpoint of this process. */
@@ -1100,8 +1100,6 @@ item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
 	it->next_of_fd = sl->items;
 	sl->items = it;
 	item_set(it, ev);
-	if (atomic_load(&sl->set) != NULL)
-		kmap_set_watch(atomic_load(&sl->set));
 	if (e != NULL && kmap_rx_gated(e) &&
 	    (e->ep->link != NULL || e->preconsent))
 		item_tag(it, e);
@@ -1166,16 +1164,32 @@ ctl_noted(struct kmap_set *s, int op, int fd, struct epoll_event *ev)
 	return 0;
 }
 
+static int ctl(int ep, int op, int fd, struct epoll_event *ev);
+
 int
 kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-	struct epoll_event copy = { 0 };
 	struct kmap_set *s;
 	int r;
 
 	if (kmap_fd_hidden(ep) || kmap_fd_hidden(fd))
 		return -EBADF;
-	s = set_of(ep, false);
+	r = ctl(ep, op, fd, ev);
+	/* An outer set looks at this one from now on. No lock is held: what
+	 * pends on its rings goes to sets by the table's. */
+	if (r == 0 && op == EPOLL_CTL_ADD && !kmap_vfork_child() &&
+	    (s = set_of(fd, false)) != NULL)
+		kmap_set_watch(s);
+	return r;
+}
+
+static int
+ctl(int ep, int op, int fd, struct epoll_event *ev)
+{
+	struct epoll_event copy = { 0 };
+	struct kmap_set *s = set_of(ep, false);
+	int r;
+
 	if (kmap_vfork_child() || fd < 0 || ep < 0 ||
 	    (op != EPOLL_CTL_DEL && kmap_copy(&copy, ev, sizeof(copy)) != 0))
 		return kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));

@@ -140,9 +140,7 @@ posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
 	int r;
 
 	kmap_fork_before(KMAP_posix_spawn);
-	r = kmap_real.posix_spawn(
-		pid, path, fa, at, argv, kmap_exec_before(envp));
-	kmap_exec_failed();
+	r = kmap_real.posix_spawn(pid, path, fa, at, argv, envp);
 	kmap_fork_parent(KMAP_posix_spawn, 0);
 	return r;
 }
@@ -154,9 +152,7 @@ posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
 	int r;
 
 	kmap_fork_before(KMAP_posix_spawnp);
-	r = kmap_real.posix_spawnp(
-		pid, file, fa, at, argv, kmap_exec_before(envp));
-	kmap_exec_failed();
+	r = kmap_real.posix_spawnp(pid, file, fa, at, argv, envp);
 	kmap_fork_parent(KMAP_posix_spawnp, 0);
 	return r;
 }

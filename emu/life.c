@@ -118,6 +118,8 @@ kmap_fd_leave(int fd)
 			kmap_fd_hidden_close(high);
 		}
 	}
+	if (e->noffers != 0)
+		kmap_pair_settle(e, fd);
 	reset_if_unread(e, fd);
 	kmap_ent_close(e);
 }
@@ -177,28 +179,88 @@ static void
 held_once_more(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
-	a_add(&e->ep->holders, 1u);
+	if (!e->let_go)
+		a_add(&e->ep->holders, 1u);
 }
 
 static void
 held_once_less(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
-	a_sub(&e->ep->holders, 1u);
+	if (!e->let_go)
+		a_sub(&e->ep->holders, 1u);
 }
 
+static bool
+cloexec(int fd)
+{
+	int fl = kmap_sys_fcntl(fd, F_GETFD, 0);
+
+	return fl < 0 || (fl & FD_CLOEXEC);
+}
+
+/* The lowest of the endpoint's numbers that a new image gets, or -1. */
+static int
+survives(const struct kmap_ent *e)
+{
+	int left = (int)a_load(&e->fds);
+
+	for (int fd = left == 1 ? e->fd : 0; left > 0 &&
+	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+		struct kmap_fdslot *s = kmap_fdslot(fd);
+
+		if (s == NULL) {
+			fd |= KMAP_FD_CHUNK - 1;
+			continue;
+		}
+		if (atomic_load(&s->ent) != e)
+			continue;
+		if (!cloexec(fd))
+			return fd;
+		left--;
+	}
+	return -1;
+}
+
+/* libc spawns a program; this process lives on and keeps its endpoints. */
+static void
+before_spawn(struct kmap_ent *e, void *arg)
+{
+	int fd = survives(e);
+
+	(void)arg;
+	if (fd >= 0 && fd <= 2)
+		kmap_go_down(e, fd, KMAP_WHY_PASSED);
+}
+
+/* What an acceptor claims after the fork would reach one of the two only. */
+static void
+settled(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	if (e->noffers != 0)
+		kmap_pair_settle(e, e->fd);
+}
+
+/* What libc spawns by itself is a new image at once: it holds nothing of
+ * ours, and our tables are never its. */
 static bool
 makes_child(int kind)
 {
 	return kind != KMAP_system && kind != KMAP_popen &&
+	    kind != KMAP_posix_spawn && kind != KMAP_posix_spawnp &&
 	    kind != KMAP_vfork && !kmap_vfork_child();
 }
 
 void
 kmap_fork_before(int kind)
 {
-	if (!makes_child(kind))
+	if (!makes_child(kind)) {
+		if (kind != KMAP_vfork && !kmap_vfork_child())
+			kmap_ent_each(before_spawn, NULL);
 		return;
+	}
+	kmap_ent_each(settled, NULL);
 	/* The child's copies of the tables must be whole. */
 	kmap_lock(&kmap_fdtab_lock);
 	kmap_lock(&kmap_links_lock);
@@ -229,6 +291,7 @@ names_are_the_parents(struct kmap_ent *e, void *arg)
 		kmap_fd_hidden_close(e->rdv_conn);
 	e->rdv_fd = e->rdv_conn = -1;
 	e->noffers = 0;
+	e->preconsent = false;
 	a_store(&e->sleepers, 0u);
 }
 
@@ -247,31 +310,28 @@ kmap_fork_child(int kind)
 	kmap_links_forked();
 	kmap_sets_forked(true);
 	kmap_stats_reset();
+	/* The parent ended inside libc, where nobody let go for it. */
+	if (kind == KMAP_daemon)
+		kmap_ent_each(held_once_less, NULL);
 }
 
 /* ---- a new image ---- */
 
-static bool
-cloexec(int fd)
-{
-	int fl = kmap_sys_fcntl(fd, F_GETFD, 0);
-
-	return fl < 0 || (fl & FD_CLOEXEC);
-}
-
 static void
 before_image(struct kmap_ent *e, void *arg)
 {
+	int fd = survives(e);
+
 	(void)arg;
-	if (cloexec(e->fd)) {
+	if (fd < 0) {
 		reset_if_unread(e, e->fd);
 		return;
 	}
 	/* It lives on in a program that knows nothing of the rings. While
 	 * another process of the family holds it, too, that one goes on,
 	 * unless it is handed over as standard input or output. */
-	if (a_load(&e->ep->holders) == 1 || e->fd <= 2)
-		kmap_go_down(e, e->fd, KMAP_WHY_PASSED);
+	if (a_load(&e->ep->holders) == 1 || fd <= 2)
+		kmap_go_down(e, fd, KMAP_WHY_PASSED);
 }
 
 static bool image_tried;
@@ -301,19 +361,30 @@ kmap_exec_failed(void)
 
 /* ---- the end ---- */
 
+/*
+ * What others of the family hold, too, is theirs from now on: without this a
+ * child that merely ends would keep its parent's connections from ever
+ * moving, and their slots from being used again.
+ */
 static void
 at_end(struct kmap_ent *e, void *arg)
 {
+	uint32_t h = a_load(&e->ep->holders);
+
 	(void)arg;
 	reset_if_unread(e, e->fd);
+	while (h > 1 && !e->let_go) {
+		if (a_cas(&e->ep->holders, h, h - 1))
+			e->let_go = true;
+		h = a_load(&e->ep->holders);
+	}
 }
 
 void
 kmap_end(void)
 {
-	if (kmap_any_upgraded())
-		kmap_ent_each(at_end, NULL);
 	kmap_stats_write();
+	kmap_ent_each(at_end, NULL);
 }
 
 __attribute__((destructor)) static void

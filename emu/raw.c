@@ -214,7 +214,6 @@ raw_sigaction(const struct args *s)
 	return kmap_errno(r);
 }
 
-#ifdef SYS_fork
 static long
 raw_fork(const struct args *s)
 {
@@ -228,7 +227,6 @@ raw_fork(const struct args *s)
 		kmap_fork_parent(KMAP_syscall, kmap_ret(r));
 	return r;
 }
-#endif
 
 static long
 raw_seccomp(const struct args *s)
@@ -473,6 +471,11 @@ dispatch_process(const struct args *s, long *r)
 		*r = raw_fork(s);
 		break;
 #endif
+	/* Those that are a fork: see kmap_clone_before. */
+	case SYS_clone:
+	case SYS_clone3:
+		*r = raw_fork(s);
+		break;
 	case SYS_execve:
 		*r = kmap_self_execve(
 			P(char, s->a), P(char *, s->b), P(char *, s->c));
@@ -574,24 +577,32 @@ kmap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 /*
- * Before a clone that no frame of ours may survive. Behind it nothing of
- * ours runs: a child with memory of its own is noticed as any raw fork is.
+ * Before a clone. True: it is a fork, whose child has a copy of our frames as
+ * of all others, so it goes the way of fork(2). Otherwise no frame of ours
+ * may stand around it, and behind it nothing of ours runs.
  */
-__attribute__((used, visibility("hidden"))) void
-kmap_clone_before(long nr, unsigned long a)
+__attribute__((used, visibility("hidden"))) bool
+kmap_clone_before(long nr, unsigned long a, unsigned long b)
 {
-	unsigned long flags = a;
+	unsigned long flags = a, stack = b;
 
 #ifdef SYS_vfork
 	if (nr == SYS_vfork)
 		flags = CLONE_VM | CLONE_VFORK;
 #endif
-	if (nr == SYS_clone3)
-		flags = kmap_readable((void *)a) ? *(uint64_t *)a : 0;
+	if (nr == SYS_clone3) {
+		const uint64_t *ca = (const uint64_t *)a;
+
+		/* struct clone_args: flags is its first word, stack its 6th.
+		 * What cannot be read is the kernel's EFAULT. */
+		if (!kmap_readable(ca) || !kmap_readable(ca + 5))
+			return false;
+		flags = ca[0];
+		stack = ca[5];
+	}
 	if ((flags & CLONE_VM) && (flags & CLONE_VFORK))
 		kmap_vfork_before();
-	else if (!(flags & CLONE_VM))
-		kmap_fork_before(KMAP_syscall);
+	return !(flags & CLONE_VM) && stack == 0;
 }
 
 /* It made no child. */
@@ -635,6 +646,7 @@ __asm__(".pushsection .text\n"
 								     "	sub $8, %rsp\n"
 								     "	.cfi_adjust_cfa_offset 56\n"
 								     "	call kmap_clone_before\n"
+								     "	movzbl %al, %r11d\n"
 								     "	add $8, %rsp\n"
 								     "	pop %r9\n"
 								     "	pop %r8\n"
@@ -643,6 +655,11 @@ __asm__(".pushsection .text\n"
 								     "	pop %rsi\n"
 								     "	pop %rax\n"
 								     "	.cfi_adjust_cfa_offset -56\n"
+								     "	test %r11d, %r11d\n"
+								     "	jz 3f\n"
+								     "	mov %rax, %rdi\n"
+								     "	jmp kmap_syscall\n"
+								     "3:\n"
 								     "	mov %rsi, %rdi\n"
 								     "	mov %rdx, %rsi\n"
 								     "	mov %rcx, %rdx\n"

@@ -255,7 +255,7 @@ kmap_ent_close(struct kmap_ent *e)
 	bool last;
 
 	kmap_pair_tally(e);
-	last = a_sub(&ep->holders, 1u) == 1;
+	last = !e->let_go && a_sub(&ep->holders, 1u) == 1;
 	kmap_pair_close(e, last);
 	for (int i = 0; i < KMAP_NSTATS; i++)
 		if (e->n[i] != 0)

@@ -43,6 +43,7 @@ struct kmap_ent {
 	uint64_t n[KMAP_NSTATS];
 	struct kmap_ent *next_free;
 	bool in_use;
+	bool let_go;		/* counted out of ep->holders: the end */
 };
 
 struct kmap_fdslot {

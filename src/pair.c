@@ -705,6 +705,18 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 
 /* ---- both ---- */
 
+static void
+settle(struct kmap_ent *e, int fd)
+{
+	for (unsigned int i = e->noffers; i-- > 0; )
+		if (offer_take_back(&e->offers[i]))
+			a_store(&e->offers[i].link->missed, 1u);
+	if (!claimed(e, fd)) {
+		offers_withdraw(e, -1);
+		e->preconsent = false;
+	}
+}
+
 void
 kmap_pair_tick(struct kmap_ent *e, int fd)
 {
@@ -715,6 +727,17 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 	if (stage != KMAP_PLAIN && stage != KMAP_OFFERED) {
 		if (stage == KMAP_PAIRED) {
 			kmap_consent_try(e, fd);
+		}
+		return;
+	}
+	/* What was claimed with consent is paired, whatever came since: its
+	 * bytes may be on the ring. */
+	if (kmap_unlikely(e->preconsent) && kmap_pair_claimed(e)) {
+		/* Only tried: a set's lock may be held, and an endpoint's
+		 * comes before it. */
+		if (kmap_trylock(&ep->lock)) {
+			settle(e, fd);
+			kmap_unlock(&ep->lock);
 		}
 		return;
 	}
@@ -743,6 +766,14 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 			acceptor_step(e, fd, tick);
 	}
 	kmap_unlock(&ep->lock);
+}
+
+void
+kmap_pair_settle(struct kmap_ent *e, int fd)
+{
+	kmap_lock(&e->ep->lock);
+	settle(e, fd);
+	kmap_unlock(&e->ep->lock);
 }
 
 void

@@ -22,6 +22,12 @@ void kmap_consent_try(struct kmap_ent *e, int fd);
 void kmap_pair_wait_seen(struct kmap_ent *e, int fd);
 /* Whether an acceptor has claimed one of the endpoint's offers: loads only. */
 bool kmap_pair_claimed(const struct kmap_ent *e);
+/*
+ * The endpoint's offers are no longer open: one that was claimed is paired,
+ * the others are taken back. Before anything that leaves the ring's way or
+ * makes a second holder: a claimed one may carry consent.
+ */
+void kmap_pair_settle(struct kmap_ent *e, int fd);
 /* This process lets go of the endpoint. */
 void kmap_pair_close(struct kmap_ent *e, bool last);
 /* KMAP_WHY_NONE: both directions were on rings; else the reason. */

@@ -834,8 +834,9 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 {
 	struct kmap_ep *ep = e->ep;
 
-	(void)fd;
 	kmap_ep_bar(ep, why);
+	if (e->noffers != 0)
+		kmap_pair_settle(e, fd);
 	kmap_tx_finish(e);
 	kmap_lock(&ep->rx.lock);
 	if (ep->link != NULL && a_load(&ep->rx.consented) &&
