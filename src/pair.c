@@ -334,6 +334,8 @@ preconsent(struct kmap_ent *e, int fd)
 	a_store(&e->wait_seen, 1u);
 	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
 		return false;
+	/* Behind the gate, reads are ours before anybody claims it. */
+	kmap_ent_options(e, fd);
 	kmap_gate_close(&ep->rx.gate);
 	return kmap_dir_count(ep, fd) == 0;
 }
