@@ -93,6 +93,8 @@ struct kmap_ep {
 	kmap_a32 nonblock;		/* O_NONBLOCK of the description */
 	kmap_a32 holders;		/* processes that hold it */
 	kmap_a32 gen;			/* odd while in use */
+	/* The peer died with bytes unread: one call is told so. */
+	kmap_a32 reset;
 	kmap_a32 inq;			/* TCP_INQ is set */
 	uint32_t rcvlowat;
 	uint32_t slot;

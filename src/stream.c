@@ -69,9 +69,24 @@ fin_seen(struct kmap_ent *e, int fd)
 			struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
 
 			kmap_sys_sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+			/* After the FIN the kernel says EPIPE only. */
+			a_store(&ep->reset, 1u);
 		}
 	}
 	kmap_unlock(&ep->tx.lock);
+}
+
+/* The end of the stream, or the error before it that is told once. */
+static ssize_t
+rx_end(struct kmap_ep *ep)
+{
+	ssize_t r = ep->rx.error;
+
+	ep->rx.error = 0;
+	ep->rx.eof = true;
+	if (a_load(&ep->reset) != 0 && a_xchg(&ep->reset, 0u) != 0)
+		r = -ECONNRESET;
+	return r;
 }
 
 /* ---- receiving ---- */
@@ -151,7 +166,10 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		if (cap < 0)
 			return cap;
 		if (cap == 0) {
-			if (pending)
+			/* At the record; else bytes before it are still to
+			 * come, or are lost with a peer that died. */
+			if (pending && a_load(&ep->rx.ring.shm->rec_tcp) ==
+			    ep->rx.tcp)
 				return -EAGAIN;
 			/* End, error, or bytes that came just now: those are
 			 * not taken before the records were looked at. */
@@ -159,12 +177,14 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			if (n > 0)
 				return -ERESTART;
 			/* Before its FIN it may have gone up and down. */
-			if (n == 0 && a_load_acq(&ep->rx.ring.shm->nrec) !=
+			if (n == 0 && !pending &&
+			    a_load_acq(&ep->rx.ring.shm->nrec) !=
 			    ep->rx.passed)
 				return -ERESTART;
-			if (n == 0)
-				fin_seen(e, fd);
-			return n;
+			if (n != 0)
+				return n;
+			fin_seen(e, fd);
+			return rx_end(ep);
 		}
 		want = kmap_min(want, (size_t)cap);
 	}
@@ -363,14 +383,8 @@ rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			return broken(e, fd);
 		if (r > 0)
 			continue;
-		if (ep->rx.error != 0) {
-			n = ep->rx.error;
-			ep->rx.error = 0;
-			ep->rx.eof = true;
-			return n;
-		}
-		if (ep->rx.eof)
-			return 0;
+		if (ep->rx.error != 0 || ep->rx.eof)
+			return rx_end(ep);
 		if (!op->look && !(a_load(&ep->rx.ring.shm->sflags) &
 		    KMAP_BYE) && !quiet_too_long(ep))
 			return -EAGAIN;
@@ -416,7 +430,9 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 
 	for (;;) {
 		kmap_lock(&ep->rx.lock);
-		n = rx_once(e, fd, op);
+		/* The head stands: what is in the ring comes by TCP again. */
+		n = kmap_unlikely(ep->rx.frozen) ? -ERESTART :
+		    rx_once(e, fd, op);
 		if (kmap_likely(n != -ESTALE))
 			break;
 		/* An acceptor has claimed the connection. */
@@ -438,6 +454,8 @@ kmap_rx_changed(const struct kmap_ent *e)
 
 	if (kmap_unlikely(d == NULL))
 		return e->preconsent && kmap_pair_claimed(e);
+	if (kmap_unlikely(ep->rx.frozen))
+		return false;
 	return a_load_acq(&d->nrec) != ep->rx.passed ||
 	    (kmap_rx_on_ring(ep) && a_load_acq(&d->tail) != ep->rx.ring.head);
 }
@@ -664,6 +682,9 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 				a_store(&ep->tx.nospace, 1u);
 				return -EAGAIN;
 			}
+			if (kmap_unlikely(a_load(&ep->reset)) &&
+			    a_xchg(&ep->reset, 0u) != 0)
+				return -ECONNRESET;
 			n = kernel_send(e, fd, op, ep->tx.fin ? SIZE_MAX :
 			    TCP_PIECE);
 			if (n > 0)
@@ -881,6 +902,9 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 		return ev;
 	/* While it is readable it stays so, or is drained through us. */
 	*look = (k & (POLLIN | POLLRDHUP | POLLHUP | POLLERR | POLLPRI)) != 0;
+	/* An edge is told once: the read that follows it has to see why. */
+	if (*look)
+		ep->rx.looked_at = 0;
 	if (k & (POLLRDHUP | POLLHUP | POLLERR))
 		fin_seen(e, fd);
 	return ev | (k & ~(POLLOUT | POLLWRNORM | POLLWRBAND));
