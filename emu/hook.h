@@ -24,6 +24,7 @@ struct kmap_iocall {
 	bool entered; /* counted in; the cleanup counts it out */
 	bool tx;
 	struct kmap_ent *ent;
+	struct kmap_ep *ep; /* where it was counted in: ent may be another's */
 };
 
 /* Counts a call out of the kernel; the last one may bring consent. */

@@ -35,7 +35,8 @@ kmap_rx_kernel_slow(struct kmap_iocall *c)
 	if (a_load(&e->ep->role) == KMAP_CONNECTOR ||
 	    a_load(&e->ep->stage) == KMAP_PAIRED)
 		kmap_pair_tick(e, c->fd);
-	if (!kmap_gate_enter(&e->ep->rx.gate)) {
+	c->ep = e->ep;
+	if (!kmap_gate_enter(&c->ep->rx.gate)) {
 		/* Turned away: it may have been the last one counted. */
 		kmap_consent_try(e, c->fd);
 		return false;
@@ -47,14 +48,12 @@ kmap_rx_kernel_slow(struct kmap_iocall *c)
 void
 kmap_iocall_out(struct kmap_iocall *c)
 {
-	struct kmap_ep *ep = c->ent->ep;
-
 	c->entered = false;
-	if (ep == NULL)
-		return;
 	if (c->tx)
-		kmap_gate_leave(&ep->tx.gate);
-	else if (kmap_gate_leave(&ep->rx.gate))
+		kmap_gate_leave(&c->ep->tx.gate);
+	/* Closed meanwhile by another thread, the entry may be another
+	 * connection's by now. */
+	else if (kmap_gate_leave(&c->ep->rx.gate) && c->ent->ep == c->ep)
 		kmap_consent_try(c->ent, c->fd);
 }
 
@@ -65,7 +64,7 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	int saved = errno;
 
 	kmap_iocall_out(c);
-	if (r > 0) {
+	if (r > 0 && e->ep == c->ep) {
 		e->rx_bytes += (uint64_t)r;
 		e->rx_calls++;
 		/* With data in hand the other end has called, too: its name
@@ -103,7 +102,8 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED)
 	    && kmap_conf.upgrade != KMAP_NEVER && !nonblocking(e, c->fd))
 		return false;
-	if (!kmap_gate_enter(&e->ep->tx.gate))
+	c->ep = e->ep;
+	if (!kmap_gate_enter(&c->ep->tx.gate))
 		return false;
 	c->entered = true;
 	return true;
@@ -116,7 +116,7 @@ kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	int saved = errno;
 
 	kmap_iocall_out(c);
-	if (r > 0) {
+	if (r > 0 && e->ep == c->ep) {
 		e->tx_bytes += (uint64_t)r;
 		e->tx_calls++;
 	}
@@ -190,6 +190,32 @@ rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	}
 }
 
+/* A call that waits, from its first sleep to its end: a close by another
+ * thread leaves it its carrier, between two sleeps, too. */
+struct waiting {
+	struct kmap_ent *ent;
+};
+
+static void
+waiting_begin(struct waiting *w, struct kmap_ent *e)
+{
+	if (w->ent == NULL) {
+		w->ent = e;
+		kmap_sleep_begin(e);
+	}
+}
+
+static void
+waiting_end(struct waiting *w)
+{
+	if (w->ent != NULL)
+		kmap_sleep_end(w->ent);
+}
+
+#define WAITING(w) \
+	struct waiting w __attribute__((cleanup(waiting_end))) = { NULL }
+
+/* -ERESTART: the endpoint went back to TCP for good; ask the kernel. */
 static ssize_t
 rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
     size_t *done)
@@ -197,17 +223,21 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
 	struct kmap_iter start = op->it;
-	size_t want = op->it.left;
+	size_t want = op->it.left, target;
+	WAITING(w);
 	ssize_t n;
 	int r;
+
+	/* As sock_rcvlowat. */
+	target = op->flags & MSG_WAITALL ? want :
+	    kmap_min(e->ep->rcvlowat, want);
 
 	for (;;) {
 		n = kmap_rx_try(e, kmap_carrier(e, c->fd), op);
 		if (n >= 0) {
 			if (op->flags & MSG_PEEK) {
 				*done = (size_t)n;
-				if (n == 0 || !(op->flags & MSG_WAITALL) ||
-				    *done >= want || *done >=
+				if (n == 0 || *done >= target || *done >=
 				    e->ep->rx.ring.size)
 					return 0;
 				op->it = start;
@@ -215,8 +245,7 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 				*done += (size_t)n;
 				if (op->flags & MSG_TRUNC)
 					op->it.left = want - *done;
-				if (n == 0 || !(op->flags & MSG_WAITALL) ||
-				    *done >= want)
+				if (n == 0 || *done >= target)
 					return 0;
 				continue;
 			}
@@ -225,11 +254,12 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 		if (nb)
 			return -EAGAIN;
 		op->look = false;
+		waiting_begin(&w, e);
 		r = kmap_wait_one(e, c->fd, POLLIN, end, ran, &op->look);
 		if (r != 0)
 			return r;
 		if (!kmap_rx_gated(e))
-			return -EAGAIN;	/* bounced: the kernel's again */
+			return -ERESTART;
 	}
 }
 
@@ -256,6 +286,8 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
 	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->rcvtimeo), &done);
+	if (r == -ERESTART && done == 0)
+		return rx_by_kernel(c, req);
 	if (r < 0 && done == 0)
 		return r;
 	rx_outputs(c, req);
@@ -284,6 +316,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
 	bool look = true;
+	WAITING(w);
 	ssize_t n;
 	int r;
 
@@ -298,10 +331,18 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 				return 0;
 			if (!kmap_tx_gated(e))
 				kmap_pair_tick(e, c->fd);
+			/* What was sent is told first, and the error, with
+			 * its SIGPIPE, by the next call: as the kernel does. */
+			op->flags |= MSG_NOSIGNAL;
+			if (!kmap_tx_on_ring(e->ep) &&
+			    (kmap_sys_poll1(kmap_carrier(e, c->fd), 0) &
+			    (POLLERR | POLLHUP)))
+				return -EPIPE;
 			continue;
 		}
 		if (n != -EAGAIN || nb)
 			return n;
+		waiting_begin(&w, e);
 		r = kmap_wait_one(e, c->fd, POLLOUT, end, ran, &look);
 		if (r != 0)
 			return r;
@@ -382,6 +423,9 @@ kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags)
 		op.it.left = n;
 		r = rx_loop(c, &op, nb, nb ? 0 :
 		    deadline_of(e->ep->rcvtimeo), &done);
+		if (r == -ERESTART && done == 0)
+			return kmap_ret(kmap_real.splice(c->fd, NULL, out,
+			    NULL, n, flags));
 		if (r != -ENOSPC)
 			return r < 0 && done == 0 ? r : (ssize_t)done;
 		if (flags & SPLICE_F_NONBLOCK)

@@ -111,10 +111,11 @@ kmap_fd_leave(int fd)
 
 		if (high >= 0) {
 			e->carrier = high;
-			/* Whoever leaves last closes; it may have left. */
-			if (a_load(&e->sleepers) != 0)
+			/* Whoever leaves last closes; it may have left, and
+			 * may have closed. */
+			if (a_load_sc(&e->sleepers) != 0 ||
+			    atomic_exchange(&e->carrier, -1) < 0)
 				return;
-			e->carrier = -1;
 			kmap_fd_hidden_close(high);
 		}
 	}

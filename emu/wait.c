@@ -171,10 +171,11 @@ kmap_sleep_begin(struct kmap_ent *e)
 void
 kmap_sleep_end(struct kmap_ent *e)
 {
-	if (a_sub(&e->sleepers, 1u) == 1 && kmap_unlikely(e->carrier >= 0)) {
-		/* The last number was closed meanwhile; now the FIN. */
-		int fd = e->carrier;
+	int fd;
 
+	if (a_sub(&e->sleepers, 1u) == 1 && kmap_unlikely(e->carrier >= 0) &&
+	    (fd = atomic_exchange(&e->carrier, -1)) >= 0) {
+		/* The last number was closed meanwhile; now the FIN. */
 		kmap_ent_close(e);
 		kmap_fd_hidden_close(fd);
 	}
@@ -456,6 +457,28 @@ many_spill(struct many *m)
 	}
 }
 
+/*
+ * What the kernel is to watch of an endpoint's carrier itself: nothing if the
+ * thread's set has it. Two fds of one poll may want the same place there, and
+ * the later one has it. Only what many_ready would report, or it spins.
+ */
+static short
+carrier_events(const struct kmap_place *p, const struct kmap_ent *e,
+    const struct pollfd *f)
+{
+	const struct kmap_reg *r;
+	short ev = f->events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
+
+	if (p != NULL) {
+		r = &p->regs[(unsigned int)f->fd % KMAP_REGS];
+		if (r->ep == e->ep && r->fd == f->fd)
+			return 0;
+	}
+	if (!kmap_tx_on_ring(e->ep) && !kmap_tx_paced(e->ep))
+		ev |= f->events & (POLLOUT | POLLWRNORM);
+	return ev;
+}
+
 /* Asks the kernel about the fds that are not ours, for at most `ns`. */
 static int
 many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
@@ -465,10 +488,16 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 	int r, cnt = 0;
 
 	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_ent *e = gated(&m->fds[i]);
+
 		m->kernel[i] = m->fds[i];
 		m->kernel[i].revents = 0;
-		if (gated(&m->fds[i]) != NULL || (m->fds[i].fd >= 0 &&
-		    kmap_fd_hidden(m->fds[i].fd)))
+		if (m->fds[i].fd >= 0 && kmap_fd_hidden(m->fds[i].fd))
+			m->kernel[i].fd = -1;
+		if (e == NULL)
+			continue;
+		m->kernel[i].events = carrier_events(p, e, &m->fds[i]);
+		if (m->kernel[i].events == 0)
 			m->kernel[i].fd = -1;
 	}
 	if (p != NULL)
@@ -481,6 +510,9 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 		if (m->fds[i].fd >= 0 && kmap_fd_hidden(m->fds[i].fd))
 			m->kernel[i].revents = POLLNVAL;
 		if (m->kernel[i].fd < 0 && m->kernel[i].revents == 0)
+			continue;
+		/* A carrier's news is a reason to look, not an answer. */
+		if (gated(&m->fds[i]) != NULL)
 			continue;
 		m->fds[i].revents = m->kernel[i].revents;
 		cnt += m->fds[i].revents != 0;

@@ -177,8 +177,9 @@ static void
 ent_put(struct kmap_ent *e)
 {
 	kmap_lock(&ent_lock);
+	/* ep stays: who still holds the entry finds an endpoint, if an old
+	 * one. */
 	e->in_use = false;
-	e->ep = NULL;
 	e->next_free = ent_free;
 	ent_free = e;
 	kmap_unlock(&ent_lock);

@@ -23,7 +23,7 @@ struct kmap_ent {
 	struct kmap_ep *ep;
 	kmap_a32 fds;		/* fd numbers of this process */
 	kmap_a32 sleepers;	/* threads that sleep the ring's way */
-	int carrier;		/* hidden dup for those after the last close */
+	_Atomic int carrier;	/* hidden dup for those after the last close */
 	int fd;			/* one of the fds */
 	/* pairing: under ep->lock */
 	int rdv_fd;		/* connector: the bound name, -1 */

@@ -882,6 +882,11 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	struct kmap_ep *ep = e->ep;
 	int ev = 0, k;
 
+	if (kmap_unlikely(ep->rx.frozen)) {
+		k = kmap_sys_poll1(fd, want | POLLIN | POLLRDHUP);
+		*look = true;
+		return k < 0 ? 0 : k & ~(POLLOUT | POLLWRNORM | POLLWRBAND);
+	}
 	while (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring, 1) == 0 &&
 	    kmap_dir_pass(ep) > 0)
 		*look = true;
