@@ -83,6 +83,7 @@ struct kmap_ep {
 		uint32_t stuck_beat;
 		uint64_t ahead;		/* TCP bytes since ahead_since */
 		kmap_a64 ahead_since;	/* ns; see kmap_tx_paced */
+		uint32_t pace_step;
 		struct kmap_ring_tx ring;
 	} tx;
 	/* ---- the connection ---- */

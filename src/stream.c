@@ -557,7 +557,16 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 	return (ssize_t)done;
 }
 
-#define PACE_BYTES	(256u << 10)
+/* Of the first millisecond; each one that used it up doubles it, so that a
+ * receiver that stays away for long is hardly waited for. */
+#define PACE_BYTES	(64u << 10)
+#define PACE_STEPS	8u
+
+static uint64_t
+pace(const struct kmap_ep *ep)
+{
+	return (uint64_t)PACE_BYTES << ep->tx.pace_step;
+}
 
 /* The receiver has the library and has not made its next call yet. */
 static bool
@@ -574,7 +583,7 @@ tx_may_rise_soon(const struct kmap_ep *ep)
 bool
 kmap_tx_paced(const struct kmap_ep *ep)
 {
-	return kmap_unlikely(ep->tx.ahead >= PACE_BYTES) &&
+	return kmap_unlikely(ep->tx.ahead >= pace(ep)) &&
 	    tx_may_rise_soon(ep) &&
 	    kmap_now() - a_load(&((struct kmap_ep *)(uintptr_t)ep)->
 	    tx.ahead_since) < KMAP_PACE_NS;
@@ -584,25 +593,31 @@ bool
 kmap_tx_freed(const struct kmap_ep *ep)
 {
 	return ep->tx.ring.shm != NULL && !kmap_tx_on_ring(ep) &&
-	    ep->tx.ahead >= PACE_BYTES && !tx_may_rise_soon(ep);
+	    ep->tx.ahead >= pace(ep) && !tx_may_rise_soon(ep);
 }
 
-/* tx.lock held: n bytes went by TCP. */
-static void
-tx_ahead(struct kmap_ep *ep, size_t n)
+/* tx.lock held: how much may go by TCP at once. */
+static size_t
+tx_piece(struct kmap_ep *ep)
 {
 	uint64_t now;
 
+	if (ep->tx.fin)
+		return SIZE_MAX;
 	if (!tx_may_rise_soon(ep)) {
 		ep->tx.ahead = 0;
-		return;
+		return TCP_PIECE;
 	}
 	now = kmap_now();
 	if (now - a_load(&ep->tx.ahead_since) >= KMAP_PACE_NS) {
 		a_store(&ep->tx.ahead_since, now);
+		if (ep->tx.ahead >= pace(ep) && ep->tx.pace_step < PACE_STEPS)
+			ep->tx.pace_step++;
 		ep->tx.ahead = 0;
 	}
-	ep->tx.ahead += n;
+	if (ep->tx.ahead >= pace(ep))
+		return TCP_PIECE;
+	return kmap_min((size_t)TCP_PIECE, (size_t)(pace(ep) - ep->tx.ahead));
 }
 
 /* Whether the peer is still there, when its head stood still. tx.lock held;
@@ -685,15 +700,16 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 			if (kmap_unlikely(a_load(&ep->reset)) &&
 			    a_xchg(&ep->reset, 0u) != 0)
 				return -ECONNRESET;
-			n = kernel_send(e, fd, op, ep->tx.fin ? SIZE_MAX :
-			    TCP_PIECE);
+			n = kernel_send(e, fd, op, tx_piece(ep));
 			if (n > 0)
-				tx_ahead(ep, (size_t)n);
+				ep->tx.ahead += (uint64_t)n;
 			else if (n == -EAGAIN)
 				a_store(&ep->tx.nospace, 1u);
 			return n;
 		}
 	}
+	ep->tx.ahead = 0;
+	ep->tx.pace_step = 0;
 	n = ring_send(e, op);
 	if (n == -EPROTO)
 		return broken(e, fd);

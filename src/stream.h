@@ -61,8 +61,9 @@ bool kmap_rx_changed(const struct kmap_ent *e);
 bool kmap_tx_has_room(const struct kmap_ep *ep);
 /*
  * A direction that will go up as soon as the receiver makes its next call
- * (consent, or passing a record) takes at most 256 KiB in each millisecond
- * by TCP: megabytes put into the kernel meanwhile would never see the ring.
+ * (consent, or passing a record) takes at most 64 KiB in the first millisecond
+ * by TCP, and more in each that follows: megabytes put into the kernel
+ * meanwhile would never see the ring.
  * True: the share is used up. The receiver's step rings space_waiters.
  */
 bool kmap_tx_paced(const struct kmap_ep *ep);
