@@ -559,9 +559,11 @@ bells_pending(void)
 {
 	struct kmap_link *l;
 
+	/* An inherited link's bits are the parent's to take; they may stand
+	 * for ever. */
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
-		if (kmap_wake_pending(l, KMAP_PLACE_COMMON))
+		if (!l->inherited && kmap_wake_pending(l, KMAP_PLACE_COMMON))
 			return true;
 	return false;
 }
@@ -695,8 +697,19 @@ item_arm_keep(struct kmap_item *it, uint64_t *limit)
 	return true;
 }
 
+/* On a link of the parent's: no bit will tell this process. */
+static bool
+inherited(const struct kmap_item *it)
+{
+	const struct kmap_link *l = it->ent->ep->link;
+
+	return l != NULL && l->inherited;
+}
+
 /*
- * Every hot item is armed and cools down. True: one is ready (it stays hot).
+ * Every hot item is armed and cools down; those of inherited links stay hot,
+ * and are looked at once more behind "asleep" (M3). True: one is ready (it
+ * stays hot).
  */
 static bool
 set_arm(struct kmap_set *s, uint64_t *limit)
@@ -711,7 +724,7 @@ set_arm(struct kmap_set *s, uint64_t *limit)
 		s->hot = it->next_hot;
 		if (item_arm_keep(it, &l1))
 			ready = true;
-		else if (l1 == UINT64_MAX)
+		else if (l1 == UINT64_MAX && !inherited(it))
 			hot_remove(it);
 		*limit = kmap_min(*limit, l1);
 	}
@@ -720,7 +733,17 @@ set_arm(struct kmap_set *s, uint64_t *limit)
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
 		kmap_wake_sleep_begin(l, KMAP_PLACE_COMMON);
-	return bells_pending();
+	if (bells_pending())
+		return true;
+	for (unsigned int left = s->nhot; left > 0; left--) {
+		struct kmap_item *it = s->hot;
+		uint64_t l1 = UINT64_MAX;
+
+		s->hot = it->next_hot;
+		if (inherited(it) && item_arm_keep(it, &l1))
+			ready = true;
+	}
+	return ready;
 }
 
 /* Rings that stayed full for long go back to TCP. */

@@ -195,14 +195,23 @@ kmap_link_publish(struct kmap_link *l)
 	kmap_unlock(&kmap_links_lock);
 }
 
-void
-kmap_link_free(struct kmap_link *l)
+static void
+close_fds(struct kmap_link *l)
 {
 	if (l->sock >= 0)
 		kmap_fd_hidden_close(l->sock);
-	for (int i = 0; i < KMAP_PLACES; i++)
+	l->sock = -1;
+	for (int i = 0; i < KMAP_PLACES; i++) {
 		if (l->peer_fd[i] >= 0)
 			kmap_fd_hidden_close(l->peer_fd[i]);
+		l->peer_fd[i] = -1;
+	}
+}
+
+void
+kmap_link_free(struct kmap_link *l)
+{
+	close_fds(l);
 	if (l->ctl != NULL)
 		kmap_sys_munmap(l->ctl, l->size);
 	kmap_sys_munmap(l, l->priv_size);
@@ -217,11 +226,56 @@ kmap_link_dead(struct kmap_link *l)
 	    MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+/*
+ * Waiters walk the list of links without a lock, and touch the head of each
+ * segment: a link that left the list keeps both for a while, and its own next
+ * pointer for good. Its rings go at once; no endpoint is left on them.
+ */
+#define GRAVE_NS	(10u * UINT64_C(1000000000))
+#ifndef MADV_REMOVE
+#define MADV_REMOVE	9
+#endif
+
+static struct kmap_link *graves;	/* under kmap_links_lock */
+
+static void
+bury(struct kmap_link *l)
+{
+	uint64_t head = kmap_seg_slots_at(), tail = l->size - head;
+
+	close_fds(l);
+	/* The head keeps the memfd, so its other pages go by name. Those of
+	 * an inherited link are still somebody's. */
+	if (!l->inherited)
+		kmap_syscall(SYS_madvise, l->slots, tail, MADV_REMOVE, 0, 0, 0);
+	kmap_sys_munmap(l->slots, tail);
+	l->size = head;
+	l->buried_at = kmap_now();
+	l->next_grave = graves;
+	graves = l;
+}
+
+static void
+dig(void)
+{
+	struct kmap_link **at = &graves, *l;
+	uint64_t now = kmap_now();
+
+	while ((l = *at) != NULL) {
+		if (now - l->buried_at < GRAVE_NS) {
+			at = &l->next_grave;
+			continue;
+		}
+		*at = l->next_grave;
+		kmap_link_free(l);
+	}
+}
+
 void
 kmap_link_reap(void)
 {
 	_Atomic(struct kmap_link *) *at;
-	struct kmap_link *l, *gone = NULL;
+	struct kmap_link *l;
 
 	kmap_lock(&kmap_links_lock);
 	at = &kmap_links;
@@ -229,16 +283,12 @@ kmap_link_reap(void)
 		if (a_load_acq(&l->refs) == 0 &&
 		    (l->inherited || kmap_link_dead(l))) {
 			atomic_store(at, atomic_load(&l->next));
-			atomic_store(&l->next, gone);
-			gone = l;
+			bury(l);
 		} else
 			at = &l->next;
 	}
+	dig();
 	kmap_unlock(&kmap_links_lock);
-	while ((l = gone) != NULL) {
-		gone = atomic_load(&l->next);
-		kmap_link_free(l);
-	}
 }
 
 int

@@ -44,6 +44,8 @@ struct kmap_link {
 	struct kmap_ent *_Atomic *ents;
 	size_t priv_size;
 	_Atomic(struct kmap_link *) next;
+	struct kmap_link *next_grave;
+	uint64_t buried_at;
 	struct kmap_place_bits {
 		kmap_a64 told;		/* own placeholders sent */
 	} places;
