@@ -68,9 +68,13 @@ fin_seen(struct kmap_ent *e, int fd)
 			struct iovec v = { (char[]){ 0 }, 1 };
 			struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
 
-			kmap_sys_sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-			/* After the FIN the kernel says EPIPE only. */
-			a_store(&ep->reset, 1u);
+			ssize_t r = kmap_sys_sendmsg(fd, &m,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			/* After the FIN the kernel says EPIPE only; and what
+			 * it told us just now it will not tell again. */
+			if (r == 1 || r == -ECONNRESET)
+				a_store(&ep->reset, 1u);
 		}
 	}
 	kmap_unlock(&ep->tx.lock);
