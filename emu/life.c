@@ -308,6 +308,7 @@ kmap_fork_child(int kind)
 	kmap_fdtab_forked();
 	kmap_place_forget();
 	kmap_ent_each(names_are_the_parents, NULL);
+	kmap_pair_forked();
 	kmap_links_forked();
 	kmap_sets_forked(true);
 	kmap_stats_reset();

@@ -28,6 +28,7 @@ struct kmap_ent {
 	/* pairing: under ep->lock */
 	int rdv_fd;		/* connector: the bound name, -1 */
 	int rdv_conn;		/* connector: accepted, its message pends */
+	uint64_t rdv_at;	/* when the name was bound */
 	struct kmap_offer {
 		struct kmap_link *link;
 		uint32_t slot;

@@ -23,8 +23,10 @@
 #define EARN_BYTES	(8u << 10)
 /* Connections of a link; the memory of a ring is taken when it is used. */
 #define LINK_SLOTS	1024u
-/* Names that may pend in one process. */
+/* Names that may pend in one process; one that stood so long may be taken by
+ * another connection. */
 #define NAMES_MAX	64u
+#define NAME_NS		UINT64_C(1000000000)
 /* Ticks that an announcement may stay unclaimed before a name is bound. */
 #define CLAIM_TICKS	4u
 
@@ -32,6 +34,8 @@ bool (*kmap_consent_hook)(struct kmap_ent *e);
 bool (*kmap_seen_hook)(struct kmap_ent *e);
 
 static kmap_a32 names_pending;
+/* Who has them: a hint for who is to give one up, checked under its lock. */
+static struct kmap_ent *_Atomic names[NAMES_MAX];
 static kmap_a32 stopped;	/* enum kmap_why */
 
 void
@@ -129,7 +133,54 @@ name_drop(struct kmap_ent *e)
 		kmap_fd_hidden_close(e->rdv_fd);
 		e->rdv_fd = -1;
 		a_sub(&names_pending, 1u);
+		for (unsigned int i = 0; i < NAMES_MAX; i++)
+			if (atomic_load(&names[i]) == e)
+				atomic_store(&names[i], NULL);
 	}
+}
+
+static void
+name_note(struct kmap_ent *e)
+{
+	for (unsigned int i = 0; i < NAMES_MAX; i++) {
+		struct kmap_ent *none = NULL;
+
+		if (a_cas(&names[i], none, e))
+			return;
+	}
+}
+
+/* Peers without the library never answer: the oldest name goes first. */
+static void
+name_make_room(void)
+{
+	uint64_t now = kmap_now(), oldest = now - NAME_NS;
+	struct kmap_ent *old = NULL;
+
+	for (unsigned int i = 0; i < NAMES_MAX; i++) {
+		struct kmap_ent *e = atomic_load(&names[i]);
+
+		if (e != NULL && e->rdv_at < oldest) {
+			oldest = e->rdv_at;
+			old = e;
+		}
+	}
+	/* Another endpoint's lock, beside our own: tried, never waited for. */
+	if (old == NULL || !kmap_trylock(&old->ep->lock))
+		return;
+	if (old->rdv_fd >= 0 && old->rdv_at == oldest) {
+		name_drop(old);
+		kmap_ep_bar(old->ep, KMAP_WHY_NO_PEER);
+	}
+	kmap_unlock(&old->ep->lock);
+}
+
+void
+kmap_pair_forked(void)
+{
+	a_store(&names_pending, 0u);
+	for (unsigned int i = 0; i < NAMES_MAX; i++)
+		atomic_store(&names[i], NULL);
 }
 
 static void
@@ -139,6 +190,8 @@ name_bind(struct kmap_ent *e)
 	socklen_t len = kmap_tuple_name(&e->ep->tuple, &un);
 	int fd, r;
 
+	if (a_load(&names_pending) >= NAMES_MAX)
+		name_make_room();
 	if (a_load(&names_pending) >= NAMES_MAX)
 		return;
 	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_socket(AF_UNIX,
@@ -157,6 +210,8 @@ name_bind(struct kmap_ent *e)
 		return;
 	}
 	e->rdv_fd = fd;
+	e->rdv_at = kmap_now();
+	name_note(e);
 	a_add(&names_pending, 1u);
 	KMAP_TESTPOINT("rendezvous-bound", e->fd);
 }
@@ -513,7 +568,8 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 	bool translated;
 
 	if (a_load(&ep->stage) == KMAP_PLAIN) {
-		if (KMAP_TESTPOINT("offer", fd))
+		/* All names are taken: ever more rarely. */
+		if (tick < e->next_try || KMAP_TESTPOINT("offer", fd))
 			return;
 		if (kmap_tuple_of(&ep->tuple, fd, KMAP_CONNECTOR,
 		    &translated) != 0)
@@ -528,8 +584,10 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 			if (e->noffers == 0)
 				kmap_link_reap();
 			name_bind(e);
-			if (e->noffers == 0 && e->rdv_fd < 0)
+			if (e->noffers == 0 && e->rdv_fd < 0) {
+				e->next_try = 2 * tick;
 				return;
+			}
 		}
 		a_cas(&ep->stage, (uint32_t)KMAP_PLAIN,
 		    (uint32_t)KMAP_OFFERED);
