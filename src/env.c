@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define DEFAULT_RING	(64u << 10)
+#define DEFAULT_RING	(128u << 10)
 
 struct kmap_conf kmap_conf = {
 	.upgrade = KMAP_EARNED,
