@@ -17,14 +17,14 @@
 
 #include "twin.h"
 
-#define ROUNDS 4       /* on TCP, in every mode */
+#define ROUNDS 4 /* on TCP, in every mode */
 #define ROUNDS_MAX 400 /* until both directions are up */
 
 static bool
 want_up(void)
 {
 	return (tw->mode == MODE_BEFORE || tw->mode == MODE_MIDDLE) &&
-	       !atomic_load(&tw->hold) && !(tw->flags & F_NOUP);
+		!atomic_load(&tw->hold) && !(tw->flags & F_NOUP);
 }
 
 int
@@ -102,8 +102,8 @@ tw_wrap(struct tw_conn *c, int fd, int id)
 {
 	int one = 1;
 
-	*c = (struct tw_conn){.fd = fd, .id = id, .txseed = 1 + 2 * id,
-		.rxseed = 2 + 2 * id};
+	*c = (struct tw_conn){
+		.fd = fd, .id = id, .txseed = 1 + 2 * id, .rxseed = 2 + 2 * id};
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
@@ -139,8 +139,8 @@ static bool
 all(int fd, char *p, size_t n, bool out)
 {
 	while (n > 0) {
-		ssize_t r = out ? send(fd, p, n, MSG_NOSIGNAL)
-				: recv(fd, p, n, 0);
+		ssize_t r =
+			out ? send(fd, p, n, MSG_NOSIGNAL) : recv(fd, p, n, 0);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -177,10 +177,12 @@ tw_rounds(struct tw_conn *c, bool up)
 	char m[64];
 	int i = 0;
 
+	/* When a direction that spilled comes back is the library's affair. */
+	if (c->upped && (tw->flags & F_TCP))
+		up = false;
 	p_start(OP_ROUNDS, c, 0, 0, 0);
 	do {
-		more = i < ROUNDS ||
-		       (up && i < ROUNDS_MAX && !(own && other));
+		more = i < ROUNDS || (up && i < ROUNDS_MAX && !(own && other));
 		memset(m, 0, sizeof m);
 		m[0] = more;
 		if (!all(c->fd, m, sizeof m, true) ||

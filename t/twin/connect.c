@@ -80,11 +80,10 @@ CASE(socket, kinds, F_NOUP)
 {
 	static const int k[][3] = {{AF_INET, SOCK_STREAM, 0},
 		{AF_INET, SOCK_STREAM, IPPROTO_TCP},
-		{AF_INET, SOCK_STREAM, IPPROTO_UDP},
-		{AF_INET, SOCK_DGRAM, 0}, {AF_INET6, SOCK_STREAM, 0},
-		{AF_UNIX, SOCK_STREAM, 0}, {AF_INET, 77, 0},
-		{AF_INET, SOCK_STREAM | 0x100000, 0}, {999, SOCK_STREAM, 0},
-		{AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0},
+		{AF_INET, SOCK_STREAM, IPPROTO_UDP}, {AF_INET, SOCK_DGRAM, 0},
+		{AF_INET6, SOCK_STREAM, 0}, {AF_UNIX, SOCK_STREAM, 0},
+		{AF_INET, 77, 0}, {AF_INET, SOCK_STREAM | 0x100000, 0},
+		{999, SOCK_STREAM, 0}, {AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0},
 		{AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0},
 		{AF_INET, SOCK_SEQPACKET, 0}};
 
@@ -261,8 +260,8 @@ CASE(connect, unspec, F_CON)
 CASE(connect, v6, F_CON)
 {
 	struct tw_conn c;
-	int fd = tw_connect_to(AF_INET6,
-		p_do(OP_LISTEN, NULL, AF_INET6, 0, 0).r, 0);
+	int fd = tw_connect_to(
+		AF_INET6, p_do(OP_LISTEN, NULL, AF_INET6, 0, 0).r, 0);
 
 	tw_tp_reset(fd);
 	tw_wrap(&c, fd, p_do(OP_ACCEPT, NULL, 0, 0, 0).r);
@@ -329,9 +328,9 @@ CASE(accept, flags, 0)
 		see(s, POLLIN, 2000);
 		if (i == 0)
 			t_ret("bad flags", accept4(s, NULL, NULL, 0x1234));
-		fd = i == 0   ? accept(s, (void *)&ss, &l)
-		     : i == 5 ? syscall(SYS_accept4, s, &ss, &l, 0)
-			      : accept4(s, (void *)&ss, &l, fl[i]);
+		fd = i == 0	 ? accept(s, (void *)&ss, &l)
+			: i == 5 ? syscall(SYS_accept4, s, &ss, &l, 0)
+				 : accept4(s, (void *)&ss, &l, fl[i]);
 		T("%s family %d length %u FL %#x FD %d",
 			fd >= 0 ? "accepted" : t_err(errno), ss.ss_family, l,
 			fcntl(fd, F_GETFL), fcntl(fd, F_GETFD));

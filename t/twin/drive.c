@@ -47,7 +47,7 @@ static char tmpdir[] = "/tmp/twin.XXXXXX";
 
 struct result {
 	char *said;
-	char *err;	/* stderr of both */
+	char *err; /* stderr of both */
 	char why[4096]; /* "" = as it should be */
 };
 
@@ -157,7 +157,8 @@ check_stats(struct result *r, struct tw_shm *shm, int mode, const char *stats)
 	char *copy = strdup(stats), *save = NULL, *mine = NULL, *l;
 	long up, in, out;
 
-	for (l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+	for (l = strtok_r(copy, "\n", &save); l;
+		l = strtok_r(NULL, "\n", &save))
 		if (stat_of(l, "pid") == shm->subject_pid)
 			mine = l;
 	if (!mine) {
@@ -413,8 +414,7 @@ report(int num, const struct tw_case *c, int mode, struct result *ref,
 	bool ok = same && !*r->why && !*ref->why;
 
 	printf("%sok %d - %s.%s %s%s%s\n", ok ? "" : "not ", num, c->family,
-		c->name, mode_name[mode],
-		opt.peer != PEER_EXEC ? " peer=" : "",
+		c->name, mode_name[mode], opt.peer != PEER_EXEC ? " peer=" : "",
 		opt.peer != PEER_EXEC ? peer_name[opt.peer] : "");
 	if (!ok) {
 		if (*ref->why) {
@@ -489,7 +489,7 @@ parse_modes(char *s)
 
 		if (!strcmp(s, "all")) {
 			m |= 1u << MODE_BEFORE | 1u << MODE_MIDDLE |
-			     1u << MODE_NEVER;
+				1u << MODE_NEVER;
 			continue;
 		}
 		while (i < MODE_COUNT && strcmp(s, mode_name[i]))
@@ -512,9 +512,9 @@ parse(int argc, char **argv, bool *list)
 			opt.modes |= parse_modes(optarg);
 			break;
 		case 'p':
-			opt.peer = !strcmp(optarg, "fork")     ? PEER_FORK
-				   : !strcmp(optarg, "thread") ? PEER_THREAD
-							       : PEER_EXEC;
+			opt.peer = !strcmp(optarg, "fork")  ? PEER_FORK
+				: !strcmp(optarg, "thread") ? PEER_THREAD
+							    : PEER_EXEC;
 			break;
 		case 'a':
 			opt.acceptor = 1;
@@ -550,7 +550,7 @@ parse(int argc, char **argv, bool *list)
 		opt.jobs = 16;
 	if (!opt.modes)
 		opt.modes = 1u << MODE_BEFORE | 1u << MODE_MIDDLE |
-			    1u << MODE_NEVER;
+			1u << MODE_NEVER;
 }
 
 /* ---- cases side by side: most of a case's time is waiting ---- */

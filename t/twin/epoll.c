@@ -79,8 +79,7 @@ see(int ep, int ms)
 	qsort(ev, r, sizeof *ev, by_data);
 	for (int i = 0; i < r; i++)
 		sprintf(s + strlen(s), " %llx:%s",
-			(unsigned long long)ev[i].data.u64,
-			t_ev(ev[i].events));
+			(unsigned long long)ev[i].data.u64, t_ev(ev[i].events));
 	T("wait = %d%s", r, s);
 	return r;
 }
@@ -511,15 +510,17 @@ CASE(epoll_ctl, wait_errors, 0)
 		t_ret("-1", epoll_wait(-1, &e, 1, 0));
 		t_ret("nowhere", epoll_wait(ep, TW_NOWHERE, 1, 0));
 		t_ret("kernel", epoll_wait(ep, (void *)-4096L, 1, 0));
-		t_ret("pwait2", epoll_pwait2(ep, &e, 1,
-					 &(struct timespec){0, -1}, NULL));
-		t_ret("pwait2", epoll_pwait2(ep, &e, 1,
-					 &(struct timespec){0, 1000000000},
-					 NULL));
-		t_ret("pwait2", epoll_pwait2(ep, &e, 1,
-					 &(struct timespec){-1, 0}, NULL));
-		t_ret("sigset size", syscall(SYS_epoll_pwait, ep, &e, 1, 0,
-					     TW_NOWHERE, 7));
+		t_ret("pwait2",
+			epoll_pwait2(
+				ep, &e, 1, &(struct timespec){0, -1}, NULL));
+		t_ret("pwait2",
+			epoll_pwait2(ep, &e, 1,
+				&(struct timespec){0, 1000000000}, NULL));
+		t_ret("pwait2",
+			epoll_pwait2(
+				ep, &e, 1, &(struct timespec){-1, 0}, NULL));
+		t_ret("sigset size",
+			syscall(SYS_epoll_pwait, ep, &e, 1, 0, TW_NOWHERE, 7));
 		see(ep, 0);
 		take(c, 1);
 		tw_mid(c);
@@ -1200,8 +1201,8 @@ next(unsigned *s)
 static void
 walk(unsigned seed)
 {
-	static const unsigned masks[] = {IN, IN | ET, IN | OUT | ET,
-		IN | RDHUP, OUT, IN | ONE, IN | OUT | RDHUP | ET | ONE, 0,
+	static const unsigned masks[] = {IN, IN | ET, IN | OUT | ET, IN | RDHUP,
+		OUT, IN | ONE, IN | OUT | RDHUP | ET | ONE, 0,
 		OUT | RDHUP | ET};
 	struct tw_conn *c = tw_open();
 	int a = set(), b = set();

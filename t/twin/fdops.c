@@ -251,8 +251,7 @@ CASE(close, ways, 0)
 			t_ret("close_range", close_range(840, 870, 0));
 			break;
 		default:
-			t_ret("syscall",
-				syscall(SYS_close_range, 840, 870, 0));
+			t_ret("syscall", syscall(SYS_close_range, 840, 870, 0));
 		}
 		t_ret("fcntl", fcntl(fd, F_GETFD));
 		peer_sees(c);
@@ -272,8 +271,7 @@ CASE(close, all_others, 0)
 	take(c, 10);
 	give(c, 10);
 	p_recv(c, 10);
-	t_ret("close_range",
-		close_range(TW_FD_OUT + 2, UINT_MAX, 0));
+	t_ret("close_range", close_range(TW_FD_OUT + 2, UINT_MAX, 0));
 	p_send(c, 10);
 	take(c, 10);
 	p_when(OP_SEND, c, 10, 0, 0);

@@ -89,7 +89,7 @@ x_select(int fd, unsigned want, int ms, unsigned *got)
 	r = select(fd + 1, &in, &out, NULL, ms < 0 ? NULL : &tv);
 	if (r >= 0)
 		*got = (FD_ISSET(fd, &in) ? POLLIN : 0) |
-		       (FD_ISSET(fd, &out) ? POLLOUT : 0);
+			(FD_ISSET(fd, &out) ? POLLOUT : 0);
 	return r;
 }
 

@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 #define MX_FLAGS 1u /* takes MSG_ flags */
-#define MX_IOV 2u   /* scattered */
-#define MX_MM 4u    /* counts messages */
-#define MX_PIPE 8u  /* by way of a pipe or a file */
+#define MX_IOV 2u /* scattered */
+#define MX_MM 4u /* counts messages */
+#define MX_PIPE 8u /* by way of a pipe or a file */
 #define MX_ALIAS 16u /* another name: only the core of the columns */
 #define MX_SELECT 32u /* knows IN, OUT and PRI only */
 #define MX_EPOLL 64u

@@ -155,9 +155,12 @@ CASE(iov, recvmsg, 0)
 		t_ret("iov nowhere", recvmsg(c->fd, &m, 0));
 		m = (struct msghdr){.msg_iov = NULL, .msg_iovlen = 0};
 		t_ret("no iov", recvmsg(c->fd, &m, 0));
-		m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1,
-			.msg_name = &name, .msg_namelen = sizeof name,
-			.msg_control = buf + 1000, .msg_controllen = 200,
+		m = (struct msghdr){.msg_iov = &v,
+			.msg_iovlen = 1,
+			.msg_name = &name,
+			.msg_namelen = sizeof name,
+			.msg_control = buf + 1000,
+			.msg_controllen = 200,
 			.msg_flags = -1};
 		v.iov_len = 10;
 		t_got(c, "name", recvmsg(c->fd, &m, 0), buf);
@@ -165,14 +168,16 @@ CASE(iov, recvmsg, 0)
 			m.msg_controllen, m.msg_flags);
 		m.msg_namelen = -1;
 		t_ret("negative name", recvmsg(c->fd, &m, 0));
-		m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1,
-			.msg_name = NULL, .msg_namelen = 33};
+		m = (struct msghdr){.msg_iov = &v,
+			.msg_iovlen = 1,
+			.msg_name = NULL,
+			.msg_namelen = 33};
 		t_got(c, "null name", recvmsg(c->fd, &m, 0), buf);
 		T("name %u", m.msg_namelen);
-		m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1,
-			.msg_flags = -1};
-		t_got(c, "CMSG_CLOEXEC",
-			recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC), buf);
+		m = (struct msghdr){
+			.msg_iov = &v, .msg_iovlen = 1, .msg_flags = -1};
+		t_got(c, "CMSG_CLOEXEC", recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC),
+			buf);
 		T("flags %#x", m.msg_flags);
 		t_got(c, "TRUNC", recvmsg(c->fd, &m, MSG_TRUNC), NULL);
 		T("flags %#x", m.msg_flags);
@@ -185,7 +190,8 @@ CASE(iov, recvmsg, 0)
 CASE(iov, sendmsg, 0)
 {
 	struct tw_conn *c = tw_open();
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = 7,
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = 7,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct iovec v = {buf, 10};
 	struct msghdr m;
@@ -203,8 +209,10 @@ CASE(iov, sendmsg, 0)
 		m = (struct msghdr){.msg_iov = NULL, .msg_iovlen = 0};
 		t_ret("no iov", sendmsg(c->fd, &m, 0));
 		/* A connected TCP socket ignores the address. */
-		m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1,
-			.msg_name = &a, .msg_namelen = sizeof a};
+		m = (struct msghdr){.msg_iov = &v,
+			.msg_iovlen = 1,
+			.msg_name = &a,
+			.msg_namelen = sizeof a};
 		tw_fill(c, buf, 10);
 		t_sent(c, "name", sendmsg(c->fd, &m, 0));
 		m.msg_name = TW_NOWHERE;
@@ -212,8 +220,8 @@ CASE(iov, sendmsg, 0)
 		m.msg_namelen = -1;
 		t_ret("negative name", sendmsg(c->fd, &m, 0));
 		tw_fill(c, buf, 10);
-		t_sent(c, "sendto", sendto(c->fd, buf, 10, 0, (void *)&a,
-					    sizeof a));
+		t_sent(c, "sendto",
+			sendto(c->fd, buf, 10, 0, (void *)&a, sizeof a));
 		t_ret("sendto nowhere",
 			sendto(c->fd, buf, 10, 0, TW_NOWHERE, sizeof a));
 		t_ret("sendto too long",
@@ -236,7 +244,8 @@ CASE(iov, control, 0)
 
 	for (int half = 0; half < 2; half++) {
 		static const int types[][2] = {{SOL_SOCKET, SCM_RIGHTS},
-			{SOL_SOCKET, 0x7777}, {IPPROTO_TCP, 1}, {IPPROTO_IP, 1}};
+			{SOL_SOCKET, 0x7777}, {IPPROTO_TCP, 1},
+			{IPPROTO_IP, 1}};
 
 		for (int i = 0; i < 4; i++) {
 			memset(&u, 0, sizeof u);
@@ -244,8 +253,10 @@ CASE(iov, control, 0)
 			u.h.cmsg_level = types[i][0];
 			u.h.cmsg_type = types[i][1];
 			*(int *)CMSG_DATA(&u.h) = 2;
-			m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1,
-				.msg_control = &u, .msg_controllen = sizeof u};
+			m = (struct msghdr){.msg_iov = &v,
+				.msg_iovlen = 1,
+				.msg_control = &u,
+				.msg_controllen = sizeof u};
 			tw_fill(c, buf, 10);
 			ssize_t r = sendmsg(c->fd, &m, 0);
 
@@ -336,8 +347,8 @@ CASE(mmsg, recv, 0)
 		messages(10);
 		say_messages(c, "none", recvmmsg(c->fd, mm, NM, 0, NULL), true);
 		p_send(c, 25);
-		say_messages(c, "three", recvmmsg(c->fd, mm, NM, 0, NULL),
-			true);
+		say_messages(
+			c, "three", recvmmsg(c->fd, mm, NM, 0, NULL), true);
 		tw_nonblock(c->fd, false);
 		p_send(c, 25);
 		messages(10);
@@ -345,13 +356,12 @@ CASE(mmsg, recv, 0)
 			recvmmsg(c->fd, mm, NM, MSG_WAITFORONE, NULL), true);
 		p_send(c, 40);
 		messages(10);
-		say_messages(c, "four", recvmmsg(c->fd, mm, NM, 0, NULL),
-			true);
+		say_messages(c, "four", recvmmsg(c->fd, mm, NM, 0, NULL), true);
 		p_send(c, 30);
 		messages(10);
 		ts = (struct timespec){0, 0};
-		say_messages(c, "no time", recvmmsg(c->fd, mm, NM, 0, &ts),
-			true);
+		say_messages(
+			c, "no time", recvmmsg(c->fd, mm, NM, 0, &ts), true);
 		t_drain(c, 20);
 		ts = (struct timespec){-1, 0};
 		t_ret("bad time", recvmmsg(c->fd, mm, NM, 0, &ts));
@@ -379,14 +389,14 @@ CASE(mmsg, recv_fault, 0)
 		p_send(c, 40);
 		messages(10);
 		mv[1].iov_base = TW_NOWHERE;
-		say_messages(c, "second bad",
-			recvmmsg(c->fd, mm, NM, 0, NULL), true);
+		say_messages(c, "second bad", recvmmsg(c->fd, mm, NM, 0, NULL),
+			true);
 		t_ret("SO_ERROR",
 			getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &v, &l));
 		T("%d", v);
 		messages(10);
-		say_messages(c, "again", recvmmsg(c->fd, mm, NM, 0, NULL),
-			true);
+		say_messages(
+			c, "again", recvmmsg(c->fd, mm, NM, 0, NULL), true);
 		take(c, 100);
 		tw_nonblock(c->fd, false);
 		tw_mid(c);
@@ -405,8 +415,7 @@ CASE(mmsg, send, 0)
 		tw_fill(c, buf, 40);
 		messages(10);
 		mv[2].iov_base = TW_NOWHERE;
-		say_messages(c, "third bad", sendmmsg(c->fd, mm, NM, 0),
-			false);
+		say_messages(c, "third bad", sendmmsg(c->fd, mm, NM, 0), false);
 		p_recv(c, 20);
 		t_ret("0", sendmmsg(c->fd, mm, 0, 0));
 		t_ret("nowhere", sendmmsg(c->fd, TW_NOWHERE, 1, 0));
@@ -515,20 +524,16 @@ CASE(refused, all, 0)
 					MAP_FAILED
 				? t_err(errno)
 				: "works");
-		t_ret("copy in",
-			copy_file_range(c->fd, NULL, f, NULL, 10, 0));
-		t_ret("copy out",
-			copy_file_range(f, NULL, c->fd, NULL, 10, 0));
+		t_ret("copy in", copy_file_range(c->fd, NULL, f, NULL, 10, 0));
+		t_ret("copy out", copy_file_range(f, NULL, c->fd, NULL, 10, 0));
 		t_ret("tee in", tee(c->fd, pp[1], 10, 0));
 		t_ret("tee out", tee(pp[0], c->fd, 10, 0));
 		t_ret("vmsplice", vmsplice(c->fd, &v, 1, 0));
 		t_ret("sendfile from it", sendfile(pp[1], c->fd, NULL, 10));
 		t_ret("isatty", isatty(c->fd));
 		t_ret("fchdir", fchdir(c->fd));
-		t_ret("splice to file",
-			splice(c->fd, NULL, f, NULL, 10, 0));
-		t_ret("splice offset",
-			splice(c->fd, &off, pp[1], NULL, 10, 0));
+		t_ret("splice to file", splice(c->fd, NULL, f, NULL, 10, 0));
+		t_ret("splice offset", splice(c->fd, &off, pp[1], NULL, 10, 0));
 		t_ret("listen", listen(c->fd, 5));
 		t_ret("accept", accept(c->fd, NULL, NULL));
 		take(c, 100);
@@ -620,12 +625,12 @@ CASE(splice_own, flags, 0)
 		t_ret("O_NONBLOCK, none",
 			splice(c->fd, NULL, pp[1], NULL, 100, 0));
 		tw_nonblock(c->fd, false);
-		t_ret("empty pipe", splice(pp[0], NULL, c->fd, NULL, 100,
-					    SPLICE_F_NONBLOCK));
+		t_ret("empty pipe",
+			splice(pp[0], NULL, c->fd, NULL, 100,
+				SPLICE_F_NONBLOCK));
 		p_send(c, 100);
 		t_ret("flag", splice(c->fd, NULL, pp[1], NULL, 100, 0x100));
-		t_ret("wrong end",
-			splice(c->fd, NULL, pp[0], NULL, 100, 0));
+		t_ret("wrong end", splice(c->fd, NULL, pp[0], NULL, 100, 0));
 		t_ret("wrong end", splice(pp[1], NULL, c->fd, NULL, 100, 0));
 		t_ret("no pipe", splice(c->fd, NULL, c->fd, NULL, 100, 0));
 		r = splice(c->fd, NULL, pp[1], NULL, 60,
@@ -639,8 +644,8 @@ CASE(splice_own, flags, 0)
 		t_got(c, "the rest", r, buf);
 		tw_fill(c, buf, 50);
 		t_ret("into the pipe", write(pp[1], buf, 50));
-		t_sent(c, "a part", splice(pp[0], NULL, c->fd, NULL, 20,
-					    SPLICE_F_MORE));
+		t_sent(c, "a part",
+			splice(pp[0], NULL, c->fd, NULL, 20, SPLICE_F_MORE));
 		t_sent(c, "the rest",
 			splice(pp[0], NULL, c->fd, NULL, 1000, 0));
 		p_recv(c, 50);
@@ -707,8 +712,8 @@ CASE(splice_own, proxy, 0)
 	p_do(OP_SETOPT, b, SOL_SOCKET, SO_RCVBUF, 1 << 20);
 	p_start(OP_SEND, a, 200000, 0, 0);
 	while (sum < 200000) {
-		ssize_t r = splice(a->fd, NULL, pp[1], NULL, 65536,
-			SPLICE_F_NONBLOCK);
+		ssize_t r = splice(
+			a->fd, NULL, pp[1], NULL, 65536, SPLICE_F_NONBLOCK);
 
 		if (r < 0 && errno == EAGAIN) {
 			struct pollfd p = {a->fd, POLLIN, 0};
@@ -751,7 +756,8 @@ CASE(inq, all, 0)
 		for (int i = 0; i < 3; i++) {
 			char ctl[CMSG_SPACE(sizeof(int)) + 16];
 			struct iovec iv = {buf, 40};
-			struct msghdr m = {.msg_iov = &iv, .msg_iovlen = 1,
+			struct msghdr m = {.msg_iov = &iv,
+				.msg_iovlen = 1,
 				.msg_control = ctl,
 				.msg_controllen = i == 1 ? 4 : sizeof ctl};
 			struct cmsghdr *h;
@@ -770,8 +776,10 @@ CASE(inq, all, 0)
 	p_shut_wr(c);
 	struct iovec iv = {buf, 40};
 	char ctl[64];
-	struct msghdr m = {.msg_iov = &iv, .msg_iovlen = 1,
-		.msg_control = ctl, .msg_controllen = sizeof ctl};
+	struct msghdr m = {.msg_iov = &iv,
+		.msg_iovlen = 1,
+		.msg_control = ctl,
+		.msg_controllen = sizeof ctl};
 
 	t_got(c, "at the end", recvmsg(c->fd, &m, 0), buf);
 	T("control %zu", m.msg_controllen);

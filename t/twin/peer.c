@@ -125,8 +125,8 @@ do_recv(int i, long n, struct tw_answer *a)
 {
 	while (n < 0 || a->r < n) {
 		size_t k = n < 0 || n - a->r > (long)sizeof buf
-				   ? sizeof buf
-				   : (size_t)(n - a->r);
+			? sizeof buf
+			: (size_t)(n - a->r);
 		ssize_t r = recv(conn[i].fd, buf, k, 0);
 
 		if (r < 0 && errno == EINTR)
@@ -149,8 +149,8 @@ do_duplex(int i, long out, long in, struct tw_answer *a)
 	int fd = conn[i].fd;
 
 	while (out > 0 || in > 0) {
-		struct pollfd p = {fd,
-			(in > 0 ? POLLIN : 0) | (out > 0 ? POLLOUT : 0), 0};
+		struct pollfd p = {
+			fd, (in > 0 ? POLLIN : 0) | (out > 0 ? POLLOUT : 0), 0};
 		ssize_t r;
 
 		if (poll(&p, 1, 5000) != 1)
@@ -171,8 +171,8 @@ do_duplex(int i, long out, long in, struct tw_answer *a)
 			}
 		}
 		if (in > 0 && (p.revents & (POLLIN | POLLHUP))) {
-			size_t k = in < (long)sizeof buf ? (size_t)in
-							 : sizeof buf;
+			size_t k =
+				in < (long)sizeof buf ? (size_t)in : sizeof buf;
 
 			r = recv(fd, buf, k, MSG_DONTWAIT);
 			if (r == 0 || (r < 0 && errno != EAGAIN)) {

@@ -47,7 +47,8 @@ polls(struct pollfd *p, int n, int ms)
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		sprintf(s + strlen(s), " %s", t_ev((unsigned short)p[i].revents));
+		sprintf(s + strlen(s), " %s",
+			t_ev((unsigned short)p[i].revents));
 	T("poll = %d%s", r, s);
 }
 
@@ -240,9 +241,9 @@ selects(int n, fd_set *in, fd_set *out, fd_set *ex, struct tw_conn **c, int k)
 			out && FD_ISSET(c[i]->fd, out) ? 'o' : '-',
 			ex && FD_ISSET(c[i]->fd, ex) ? 'x' : '-');
 	T("select = %d%s, time left %s", r, s,
-		tv.tv_sec == 1				? "all"
-		: tv.tv_sec == 0 && tv.tv_usec == 0	? "none"
-							: "some");
+		tv.tv_sec == 1				    ? "all"
+			: tv.tv_sec == 0 && tv.tv_usec == 0 ? "none"
+							    : "some");
 }
 
 CASE(selectx, sets, 0)
@@ -281,8 +282,7 @@ CASE(selectx, sets, 0)
 		selects(c[1]->fd, &i2, &o2, NULL, c, 1);
 		take(c[1], 10);
 		t_ret("negative", select(-1, &i2, NULL, NULL, NULL));
-		t_ret("nowhere",
-			select(top, TW_NOWHERE, NULL, NULL, NULL));
+		t_ret("nowhere", select(top, TW_NOWHERE, NULL, NULL, NULL));
 		struct timeval tv = {0, -1};
 
 		t_ret("bad time", select(top, &i2, NULL, NULL, &tv));

@@ -66,8 +66,10 @@ x_recvmsg(int fd, void *b, size_t n, int fl)
 {
 	char ctl[128];
 	struct iovec v[3];
-	struct msghdr m = {.msg_iov = v, .msg_control = ctl,
-		.msg_controllen = sizeof ctl, .msg_flags = 0x7777};
+	struct msghdr m = {.msg_iov = v,
+		.msg_control = ctl,
+		.msg_controllen = sizeof ctl,
+		.msg_flags = 0x7777};
 	ssize_t r;
 
 	m.msg_iovlen = split(v, b, n);
@@ -171,7 +173,6 @@ x_sys_preadv2(int fd, void *b, size_t n, int fl)
 	(void)fl;
 	return syscall(SYS_preadv2, fd, v, (long)k, -1L, -1L, 0L);
 }
-
 
 /* From the socket into a pipe, and from there to where we look. */
 static ssize_t

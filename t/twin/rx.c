@@ -34,7 +34,8 @@ go(const struct tw_rxcall *x, struct tw_conn *c, size_t n, int fl)
 	errno = 0;
 	r = x->f(c->fd, big, n, fl);
 	snprintf(what, sizeof what, "%s(%zu%s%s%s)", x->name, n,
-		fl & MSG_PEEK ? " PEEK" : "", fl & MSG_WAITALL ? " WAITALL" : "",
+		fl & MSG_PEEK ? " PEEK" : "",
+		fl & MSG_WAITALL ? " WAITALL" : "",
 		fl & MSG_DONTWAIT ? " DONTWAIT" : "");
 	if (fl & MSG_PEEK)
 		t_peek(c, what, r, big);
@@ -654,15 +655,14 @@ rx_flags(const struct tw_rxcall *x)
 			p_send(c, 10);
 			snprintf(what, sizeof what, "flag %#x", fl[i]);
 			errno = 0;
-			ssize_t r = x->f(
-				c->fd, big, 100, fl[i] | MSG_DONTWAIT);
+			ssize_t r = x->f(c->fd, big, 100, fl[i] | MSG_DONTWAIT);
 
 			t_got(c, what, r, big);
 			if (r < 0)
 				go(x, c, 10, 0);
 		}
-		t_ret("ERRQUEUE", x->f(c->fd, big, 100,
-					  MSG_ERRQUEUE | MSG_DONTWAIT));
+		t_ret("ERRQUEUE",
+			x->f(c->fd, big, 100, MSG_ERRQUEUE | MSG_DONTWAIT));
 		tw_mid(c);
 	}
 	/* OOB takes a connection off its rings. */

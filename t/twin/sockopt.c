@@ -71,7 +71,10 @@ put(int fd, const char *name, int level, int opt, int v)
 	t_ret(s, setsockopt(fd, level, opt, &v, sizeof v));
 }
 
-#define OPT(l, o) {#o, l, o}
+#define OPT(l, o)                                                              \
+	{                                                                      \
+#o, l, o                                                       \
+	}
 
 static const struct {
 	const char *name;
@@ -167,29 +170,30 @@ CASE(sockopt, bad, 0)
 				getsockopt(c->fd, SOL_SOCKET, opt[i], b, &l));
 			T("%u", l);
 			l = -1;
-			t_ret("get -1", getsockopt(c->fd, SOL_SOCKET, opt[i],
-						b, &l));
+			t_ret("get -1",
+				getsockopt(c->fd, SOL_SOCKET, opt[i], b, &l));
 			l = 200;
-			t_ret("get 200", getsockopt(c->fd, SOL_SOCKET, opt[i],
-						 b, &l));
+			t_ret("get 200",
+				getsockopt(c->fd, SOL_SOCKET, opt[i], b, &l));
 			T("%u", l);
 			l = 16;
-			t_ret("get nowhere", getsockopt(c->fd, SOL_SOCKET,
-						     opt[i], TW_NOWHERE, &l));
-			t_ret("get no length", getsockopt(c->fd, SOL_SOCKET,
-						       opt[i], b, NULL));
-			t_ret("set 2 bytes", setsockopt(c->fd, SOL_SOCKET,
-						     opt[i], b, 2));
+			t_ret("get nowhere",
+				getsockopt(c->fd, SOL_SOCKET, opt[i],
+					TW_NOWHERE, &l));
+			t_ret("get no length",
+				getsockopt(c->fd, SOL_SOCKET, opt[i], b, NULL));
+			t_ret("set 2 bytes",
+				setsockopt(c->fd, SOL_SOCKET, opt[i], b, 2));
 			t_ret("set nowhere",
 				setsockopt(c->fd, SOL_SOCKET, opt[i],
 					TW_NOWHERE, 16));
-			t_ret("set -1", setsockopt(c->fd, SOL_SOCKET, opt[i],
-						b, -1));
+			t_ret("set -1",
+				setsockopt(c->fd, SOL_SOCKET, opt[i], b, -1));
 		}
 		l = 300;
 		t_ret("TCP_INFO nowhere",
-			getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, TW_NOWHERE,
-				&l));
+			getsockopt(
+				c->fd, IPPROTO_TCP, TCP_INFO, TW_NOWHERE, &l));
 		l = -1;
 		t_ret("TCP_INFO -1",
 			getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, b, &l));
@@ -206,8 +210,9 @@ CASE(sockopt, bad, 0)
 		t_ret("a pipe", getsockopt(2, SOL_SOCKET, SO_ERROR, b, &l));
 		get(c->fd, "by syscall too", SOL_SOCKET, SO_TYPE);
 		l = 4;
-		t_ret("syscall", syscall(SYS_getsockopt, c->fd, SOL_SOCKET,
-					 SO_TYPE, b, &l));
+		t_ret("syscall",
+			syscall(SYS_getsockopt, c->fd, SOL_SOCKET, SO_TYPE, b,
+				&l));
 		T("%d", *(int *)b);
 		tw_mid(c);
 		struct linger lg = {0, 0};
@@ -225,17 +230,20 @@ CASE(sockopt, timeo, 0)
 
 	for (int half = 0; half < 2; half++) {
 		for (int i = 0; i < 2; i++) {
-			static const struct timeval tvs[] = {{0, 0}, {5, 123000},
-				{0, 1000000}, {0, -1}, {-1, 0}, {0, 0}};
+			static const struct timeval tvs[] = {{0, 0},
+				{5, 123000}, {0, 1000000}, {0, -1}, {-1, 0},
+				{0, 0}};
 
 			for (int k = 0; k < 6; k++) {
 				struct timeval tv = tvs[k];
 				socklen_t l = sizeof tv;
 
-				t_ret("set", setsockopt(c->fd, SOL_SOCKET,
-						     opt[i], &tv, sizeof tv));
-				t_ret("get", getsockopt(c->fd, SOL_SOCKET,
-						     opt[i], &tv, &l));
+				t_ret("set",
+					setsockopt(c->fd, SOL_SOCKET, opt[i],
+						&tv, sizeof tv));
+				t_ret("get",
+					getsockopt(c->fd, SOL_SOCKET, opt[i],
+						&tv, &l));
 				T("%ld.%06ld length %u", (long)tv.tv_sec,
 					(long)tv.tv_usec, l);
 			}
@@ -661,7 +669,8 @@ CASE(ioctl, fioasync, F_TCP)
 	tw_mid(c);
 	tw_catch(SIGIO, SA_RESTART);
 	t_ret("F_SETOWN", fcntl(c->fd, F_SETOWN, getpid()));
-	T("F_GETOWN %s", fcntl(c->fd, F_GETOWN) == getpid() ? "right" : "wrong");
+	T("F_GETOWN %s",
+		fcntl(c->fd, F_GETOWN) == getpid() ? "right" : "wrong");
 	t_ret("FIOASYNC", ioctl(c->fd, FIOASYNC, &on));
 	T("O_ASYNC %d", !!(fcntl(c->fd, F_GETFL) & O_ASYNC));
 	/* What arrives from here on goes by TCP, or is signalled as there:
@@ -737,8 +746,7 @@ CASE(fstat, all, 0)
 		T("socket %d mode %o size %ld", S_ISSOCK(a.st_mode), a.st_mode,
 			(long)a.st_size);
 		t_ret("fstat", fstat(d, &b));
-		T("same %d",
-			a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+		T("same %d", a.st_dev == b.st_dev && a.st_ino == b.st_ino);
 		t_ret("fstat64", fstat64(c->fd, &a64));
 		T("same %d", a64.st_ino == a.st_ino);
 		t_ret("fstatat", fstatat(c->fd, "", &b, AT_EMPTY_PATH));

@@ -282,8 +282,9 @@ random_stream(unsigned seed)
 				n = in - got;
 			r = recv(c->fd, buf, n, MSG_DONTWAIT);
 			if (r > 0) {
-				if (bad < 0 && pat_check(c->rxseed, c->rx, buf,
-						       r) >= 0)
+				if (bad < 0 &&
+					pat_check(c->rxseed, c->rx, buf, r) >=
+						0)
 					bad = got;
 				c->rx += r;
 				got += r;
@@ -423,8 +424,8 @@ CASE(stream, oob_inline, F_TCP)
 	struct tw_conn *c = tw_open();
 	int on = 1;
 
-	t_ret("OOBINLINE", setsockopt(c->fd, SOL_SOCKET, SO_OOBINLINE, &on,
-				   sizeof on));
+	t_ret("OOBINLINE",
+		setsockopt(c->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on));
 	tw_mid(c);
 	p_send(c, 10);
 	p_do(OP_OOB, c, 1, 0, 0);
@@ -461,8 +462,9 @@ CASE(self, ping, 0)
 	tw_tcp_ok(&a);
 	take(&a, 10);
 	tw_close(&b);
-	tw_state(a.fd, TS_BIT(TCP_TIME_WAIT) | TS_BIT(TCP_CLOSE) |
-			       TS_BIT(TCP_FIN_WAIT2));
+	tw_state(a.fd,
+		TS_BIT(TCP_TIME_WAIT) | TS_BIT(TCP_CLOSE) |
+			TS_BIT(TCP_FIN_WAIT2));
 	take(&a, 10);
 }
 
@@ -487,8 +489,8 @@ CASE(self, poll, 0)
 
 	tw_self(&a, &b);
 	for (int half = 0; half < 2; half++) {
-		struct pollfd p[2] = {{a.fd, POLLIN, 0},
-			{b.fd, POLLIN | POLLOUT, 0}};
+		struct pollfd p[2] = {
+			{a.fd, POLLIN, 0}, {b.fd, POLLIN | POLLOUT, 0}};
 
 		T("poll %d %s %s", poll(p, 2, 0), t_ev(p[0].revents),
 			t_ev(p[1].revents));

@@ -336,6 +336,23 @@ tw_state(int fd, unsigned states)
 	T("the carrier is in state %u", st);
 }
 
+/* The RST that answers bytes to a closed peer: has come, or never will. */
+void
+tw_rst_came(int fd)
+{
+	for (int i = 0; i < 100; i++) {
+		struct tcp_info ti;
+		socklen_t l = sizeof ti;
+
+		memset(&ti, 0, sizeof ti);
+		if (raw6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)&ti,
+			    (long)&l, 0) < 0 ||
+			ti.tcpi_state == TCP_CLOSE)
+			return;
+		nap();
+	}
+}
+
 pid_t
 tw_tid(void)
 {
@@ -389,8 +406,13 @@ tw_asleep(pid_t tid)
 static void
 order(int op, struct tw_conn *c, long a, long b, long d, pid_t tid)
 {
-	struct tw_order o = {.op = op, .conn = c ? c->id : -1, .a = a, .b = b,
-		.c = d, .pid = tid ? getpid() : 0, .tid = tid};
+	struct tw_order o = {.op = op,
+		.conn = c ? c->id : -1,
+		.a = a,
+		.b = b,
+		.c = d,
+		.pid = tid ? getpid() : 0,
+		.tid = tid};
 
 	while (send(TW_FD_CTL, &o, sizeof o, MSG_NOSIGNAL) < 0)
 		if (errno != EINTR)
@@ -496,8 +518,8 @@ t_drain(struct tw_conn *c, long n)
 	int e = 0;
 
 	while (got < n) {
-		long want = n - got < (long)sizeof buf ? n - got
-						       : (long)sizeof buf;
+		long want =
+			n - got < (long)sizeof buf ? n - got : (long)sizeof buf;
 
 		r = recv(c->fd, buf, want, 0);
 		if (r < 0 && errno == EINTR)
@@ -527,7 +549,9 @@ t_drain(struct tw_conn *c, long n)
 		T("drained %ld WRONG from byte %ld on", got, bad);
 	else
 		T("drained %ld right%s%s", got, got < n ? " then " : "",
-			got == n ? "" : r == 0 ? "the end" : t_err(e));
+			got == n	 ? ""
+				: r == 0 ? "the end"
+					 : t_err(e));
 }
 
 /* Until the kernel has nothing under way: what it acknowledges later makes
@@ -555,13 +579,18 @@ t_fill(struct tw_conn *c)
 	long sum = 0;
 	ssize_t r;
 
-	for (int full = 0; full < 3;) {
+	/* A wait for room is part of it: only then may a ring that stays full
+	 * give way to TCP, which takes more. */
+	for (int full = 0; full < 2;) {
+		struct pollfd p = {c->fd, POLLOUT, 0};
+
 		tw_fill(c, buf, sizeof buf);
 		r = send(c->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (r < 0 && errno == EAGAIN) {
 			full++;
 			settle(c->fd);
-			tw_msleep(2);
+			if (poll(&p, 1, 15) == 1)
+				full = 0;
 			continue;
 		}
 		if (r <= 0)

@@ -24,22 +24,26 @@
 #define TW_FD_OUT 902
 
 enum tw_mode {
-	MODE_PLAIN,  /* no preload */
+	MODE_PLAIN, /* no preload */
 	MODE_BEFORE, /* upgraded before the case looks */
 	MODE_MIDDLE, /* held on TCP until the case says tw_now() */
-	MODE_NEVER,  /* KMAP_UPGRADE=never */
-	MODE_ALONE,  /* the peer has no library */
+	MODE_NEVER, /* KMAP_UPGRADE=never */
+	MODE_ALONE, /* the peer has no library */
 	MODE_COUNT
 };
 
-enum tw_peer { PEER_EXEC, PEER_FORK, PEER_THREAD };
+enum tw_peer {
+	PEER_EXEC,
+	PEER_FORK,
+	PEER_THREAD
+};
 
 /* What a case is, beside its name. */
-#define F_PROC 1u  /* needs a peer that is a process (it is killed) */
-#define F_NOUP 2u  /* no connection of this case need be upgraded */
-#define F_TCP 4u   /* the bytes may go by TCP after an upgrade: spill, OOB */
-#define F_SLOW 8u  /* more than a tenth of a second */
-#define F_CON 16u  /* the subject must be the connector */
+#define F_PROC 1u /* needs a peer that is a process (it is killed) */
+#define F_NOUP 2u /* no connection of this case need be upgraded */
+#define F_TCP 4u /* the bytes may go by TCP after an upgrade: spill, OOB */
+#define F_SLOW 8u /* more than a tenth of a second */
+#define F_CON 16u /* the subject must be the connector */
 
 struct tw_case {
 	const char *family;
@@ -57,26 +61,25 @@ struct tw_case {
 	{                                                                      \
 		tw_register(&tw_case_##fam##_##nm);                            \
 	}                                                                      \
-	static void tw_run_##fam##_##nm(                                       \
-		__attribute__((unused)) const void *arg)
+	static void tw_run_##fam##_##nm(__attribute__((unused)) const void *arg)
 
 void tw_register(const struct tw_case *c);
 const struct tw_case *tw_cases(size_t *n);
 
 /* Shared by driver, subject and peer. */
 struct tw_shm {
-	_Atomic int hold;  /* the test points answer "not now" */
-	_Atomic int held;  /* how often they did */
+	_Atomic int hold; /* the test points answer "not now" */
+	_Atomic int held; /* how often they did */
 	int mode;
 	int peer_kind;
-	int acceptor;	   /* the subject accepts */
+	int acceptor; /* the subject accepts */
 	int verbose;
 	unsigned flags;
 	_Atomic int subject_pid;
-	_Atomic long need_up;	/* connections_upgraded of the subject */
-	_Atomic long need_in;	/* ring_bytes_in */
-	_Atomic long need_out;	/* ring_bytes_out */
-	_Atomic int done;	/* the case came to its end */
+	_Atomic long need_up; /* connections_upgraded of the subject */
+	_Atomic long need_in; /* ring_bytes_in */
+	_Atomic long need_out; /* ring_bytes_out */
+	_Atomic int done; /* the case came to its end */
 	_Atomic int nfault;
 	char fault[8][200];
 };
@@ -86,25 +89,25 @@ extern struct tw_shm *tw;
 /* ---- what the peer is told ---- */
 
 enum tw_op {
-	OP_LISTEN,  /* → port; a = address family */
-	OP_ACCEPT,  /* → conn */
+	OP_LISTEN, /* → port; a = address family */
+	OP_ACCEPT, /* → conn */
 	OP_CONNECT, /* a = port, b = address family → conn */
-	OP_ROUNDS,  /* the other side of tw_rounds */
-	OP_SEND,    /* a bytes of the pattern */
-	OP_RECV,    /* a bytes, to the end if a < 0 */
-	OP_DUPLEX,  /* send a, receive b, at the same time */
-	OP_SHUT,    /* a = how */
+	OP_ROUNDS, /* the other side of tw_rounds */
+	OP_SEND, /* a bytes of the pattern */
+	OP_RECV, /* a bytes, to the end if a < 0 */
+	OP_DUPLEX, /* send a, receive b, at the same time */
+	OP_SHUT, /* a = how */
 	OP_CLOSE,
-	OP_RST,	    /* linger 0, close */
-	OP_KILL,    /* SIGKILL to itself, then a RST or FIN by the kernel */
-	OP_SIGNAL,  /* signal a to the thread of the order */
-	OP_SETOPT,  /* a = level, b = name, c = value */
-	OP_OOB,	    /* a bytes with MSG_OOB */
-	OP_POLL,    /* a = events, b = time-out → revents */
-	OP_UNREAD,  /* FIONREAD at the peer */
-	OP_FLIGHT,  /* a times: send b bytes */
-	OP_NOW,	    /* ends the hold */
-	OP_NONE,    /* only the waiting */
+	OP_RST, /* linger 0, close */
+	OP_KILL, /* SIGKILL to itself, then a RST or FIN by the kernel */
+	OP_SIGNAL, /* signal a to the thread of the order */
+	OP_SETOPT, /* a = level, b = name, c = value */
+	OP_OOB, /* a bytes with MSG_OOB */
+	OP_POLL, /* a = events, b = time-out → revents */
+	OP_UNREAD, /* FIONREAD at the peer */
+	OP_FLIGHT, /* a times: send b bytes */
+	OP_NOW, /* ends the hold */
+	OP_NONE, /* only the waiting */
 	OP_EXIT
 };
 
@@ -113,13 +116,13 @@ struct tw_order {
 	int conn;
 	long a, b, c;
 	pid_t pid, tid; /* wait until this thread sleeps */
-	int ms;		/* then so long */
+	int ms; /* then so long */
 };
 
 struct tw_answer {
 	long r;
 	int err;
-	int bad;  /* the bytes were not those that were sent */
+	int bad; /* the bytes were not those that were sent */
 	long up, down;
 };
 
@@ -170,7 +173,7 @@ void p_when_tid(pid_t tid, int op, struct tw_conn *c, long a, long b, long d);
 struct tw_answer p_end(void);
 void p_send(struct tw_conn *c, long n); /* and waits until it arrived */
 void p_recv(struct tw_conn *c, long n); /* and says what came */
-void p_close(struct tw_conn *c);	/* FIN arrived */
+void p_close(struct tw_conn *c); /* FIN arrived */
 void p_shut_wr(struct tw_conn *c);
 void p_rst(struct tw_conn *c);
 void p_kill(struct tw_conn *c); /* F_PROC */
@@ -178,7 +181,8 @@ void p_kill(struct tw_conn *c); /* F_PROC */
 /* ---- waiting for the kernel to be where the case says ---- */
 
 void tw_arrived(struct tw_conn *c, long n); /* FIONREAD >= n */
-void tw_state(int fd, unsigned states);	    /* TCP state of the carrier */
+void tw_state(int fd, unsigned states); /* TCP state of the carrier */
+void tw_rst_came(int fd);
 #define TS_BIT(s) (1u << (s))
 void tw_asleep(pid_t tid);
 pid_t tw_tid(void);
@@ -232,11 +236,11 @@ raw6(long n, long a, long b, long c, long d, long e, long f)
 	register long r9 __asm__("r9") = f;
 	long r;
 
-	__asm__ volatile("syscall"
-			 : "=a"(r)
-			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
-			 "r"(r9)
-			 : "rcx", "r11", "memory");
+	__asm__ volatile(
+		"syscall"
+		: "=a"(r)
+		: "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+		: "rcx", "r11", "memory");
 	return r;
 #elif defined __aarch64__
 	register long x8 __asm__("x8") = n;

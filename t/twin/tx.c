@@ -306,7 +306,7 @@ tx_eof(const struct tw_txcall *x)
 		p_close(c);
 		tw_tcp_ok(c);
 		go(x, c, 10, 0);
-		tw_state(c->fd, TS_BIT(TCP_CLOSE));
+		tw_rst_came(c->fd);
 		go(x, c, 10, i && (x->what & MX_FLAGS) ? MSG_NOSIGNAL : 0);
 		t_pipes();
 		go(x, c, 10, 0);
@@ -372,7 +372,7 @@ tx_killed(const struct tw_txcall *x)
 	p_kill(c);
 	tw_tcp_ok(c);
 	go(x, c, 10, 0);
-	tw_state(c->fd, TS_BIT(TCP_CLOSE));
+	tw_rst_came(c->fd);
 	go(x, c, 10, 0);
 	t_pipes();
 }

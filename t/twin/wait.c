@@ -56,8 +56,7 @@ static void
 give(struct tw_conn *c, size_t n)
 {
 	tw_fill(c, buf, n);
-	t_sent(c, "send",
-		send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
+	t_sent(c, "send", send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 static void
@@ -115,7 +114,8 @@ w_block(const struct tw_waitcall *x)
 	take(c, 100);
 	for (int i = 0; i < 4; i++) {
 		p_when(OP_SEND, c, 1000, 0, 0);
-		look(x, c->fd, i & 1 ? POLLIN : POLLIN | POLLRDHUP, i == 2 ? -1 : 5000);
+		look(x, c->fd, i & 1 ? POLLIN : POLLIN | POLLRDHUP,
+			i == 2 ? -1 : 5000);
 		p_end();
 		tw_arrived(c, 1000);
 		take(c, 2000);
