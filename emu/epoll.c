@@ -858,8 +858,14 @@ struct set_sleep {
 static void
 set_sleep_end(struct set_sleep *z)
 {
-	if (z->set != NULL)
-		a_sub(&z->set->sleepers, 1u);
+	kmap_note_out();
+	a_sub(&z->set->sleepers, 1u);
+}
+
+void
+kmap_set_left(struct kmap_set *s)
+{
+	a_sub(&s->sleepers, 1u);
 }
 
 /* Sleeps in the kernel; the lock is not held. */
@@ -871,6 +877,7 @@ set_sleep(struct wait *w, uint64_t stop)
 	uint64_t now;
 	int ms = -1, n;
 
+	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
 	if (stop != 0) {
 		now = kmap_now();
 		/* Rounded up: down, the last millisecond would spin. */

@@ -16,8 +16,8 @@
 /*
  * One data call on its way through the library. It lives on the caller's
  * stack from kmap_rx_kernel (kmap_tx_kernel) to kmap_rx_leave (kmap_rx), or
- * to kmap_iocall_cleanup when the thread is cancelled inside the real call:
- * -fexceptions makes the cleanup run in that unwinding, too.
+ * to the end of the thread when it is cancelled inside the real call
+ * (kmap_note_in, wait.h).
  */
 struct kmap_iocall {
 	int fd;

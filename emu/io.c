@@ -42,6 +42,7 @@ kmap_rx_kernel_slow(struct kmap_iocall *c)
 		return false;
 	}
 	c->entered = true;
+	kmap_note_in(e, a_load(&c->ep->gen), c->fd, KMAP_IN_RX);
 	return true;
 }
 
@@ -49,6 +50,7 @@ void
 kmap_iocall_out(struct kmap_iocall *c)
 {
 	c->entered = false;
+	kmap_note_out();
 	if (c->tx)
 		kmap_gate_leave(&c->ep->tx.gate);
 	/* Closed meanwhile by another thread, the entry may be another
@@ -106,6 +108,7 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	if (!kmap_gate_enter(&c->ep->tx.gate))
 		return false;
 	c->entered = true;
+	kmap_note_in(e, a_load(&c->ep->gen), c->fd, KMAP_IN_TX);
 	return true;
 }
 

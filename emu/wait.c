@@ -20,24 +20,77 @@
 
 /* ---- the thread's place ---- */
 
-static pthread_key_t place_key;
-static pthread_once_t place_once = PTHREAD_ONCE_INIT;
-static bool place_key_ok;
+static pthread_key_t thread_key;
+static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
+static bool thread_key_ok;
 
 static void
-place_free(void *arg)
+place_free(struct kmap_place *p)
 {
-	struct kmap_place *p = arg;
-
 	kmap_self.place = NULL;
 	kmap_fd_hidden_close(p->ep);
 	kmap_sys_munmap(p, sizeof(*p));
 }
 
 static void
-place_key_make(void)
+undo(const struct kmap_entered *n)
 {
-	place_key_ok = pthread_key_create(&place_key, place_free) == 0;
+	struct kmap_ent *e = n->of;
+
+	if (n->what == KMAP_IN_SET) {
+		kmap_set_left(n->of);
+		return;
+	}
+	if (e->ep == NULL || a_load(&e->ep->gen) != n->gen)
+		return;
+	if (n->what == KMAP_IN_SLEEP)
+		kmap_sleep_end(e);
+	else if (n->what == KMAP_IN_TX)
+		kmap_gate_leave(&e->ep->tx.gate);
+	else if (kmap_gate_leave(&e->ep->rx.gate))
+		kmap_consent_try(e, n->fd);
+}
+
+/* The thread ends, perhaps cancelled in one of our calls. */
+static void
+thread_end(void *arg)
+{
+	unsigned int n = kmap_self.depth;
+
+	(void)arg;
+	kmap_self.keyed = false;
+	kmap_self.depth = 0;
+	while (n > 0)
+		if (--n < kmap_countof(kmap_self.entered))
+			undo(&kmap_self.entered[n]);
+	if (kmap_self.place != NULL)
+		place_free(kmap_self.place);
+}
+
+static void
+thread_key_make(void)
+{
+	thread_key_ok = pthread_key_create(&thread_key, thread_end) == 0;
+}
+
+static void
+thread_note(void)
+{
+	pthread_once(&thread_once, thread_key_make);
+	kmap_self.keyed = true;
+	if (thread_key_ok)
+		pthread_setspecific(thread_key, &kmap_self);
+}
+
+void
+kmap_note_in(void *of, uint32_t gen, int fd, enum kmap_in what)
+{
+	if (kmap_unlikely(!kmap_self.keyed))
+		thread_note();
+	if (kmap_self.depth < kmap_countof(kmap_self.entered))
+		kmap_self.entered[kmap_self.depth] = (struct kmap_entered){
+			.of = of, .gen = gen, .fd = fd, .what = what };
+	kmap_self.depth++;
 }
 
 /* A poller of a real-time class keeps the core from whom it waits for. */
@@ -56,7 +109,8 @@ kmap_place_get(void)
 
 	if (kmap_likely(p != NULL))
 		return p;
-	pthread_once(&place_once, place_key_make);
+	if (!kmap_self.keyed)
+		thread_note();
 	p = kmap_sys_mmap(sizeof(*p), PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (p == NULL)
@@ -71,8 +125,6 @@ kmap_place_get(void)
 		p->commons[i] = -1;
 	p->policy.never = real_time();
 	kmap_self.place = p;
-	if (place_key_ok)
-		pthread_setspecific(place_key, p);
 	return p;
 }
 
@@ -81,8 +133,7 @@ kmap_place_forget(void)
 {
 	if (kmap_self.place != NULL)
 		place_free(kmap_self.place);
-	if (place_key_ok)
-		pthread_setspecific(place_key, NULL);
+	kmap_self.depth = 0;
 }
 
 void
@@ -249,6 +300,7 @@ struct sleeping {
 static void
 sleeping_end(struct sleeping *s)
 {
+	kmap_note_out();
 	kmap_sleep_end(s->ent);
 }
 
@@ -278,6 +330,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	int n, ms = -1;
 
 	kmap_sleep_begin(e);
+	kmap_note_in(e, a_load(&ep->gen), fd, KMAP_IN_SLEEP);
 	fd = kmap_carrier(e, fd);
 	if (p == NULL)
 		return wait_poor(e, fd, want, deadline);

@@ -86,6 +86,21 @@ kmap_probe(const void *p)
 	return kmap_copy(&c, p, 1) == 0;
 }
 
+/*
+ * What a thread is in the middle of when it may be cancelled. No unwinder is
+ * asked (the library needs libc alone): what is still noted when the thread
+ * ends is undone then.
+ */
+enum kmap_in { KMAP_IN_RX, KMAP_IN_TX, KMAP_IN_SLEEP, KMAP_IN_SET };
+void kmap_note_in(void *of, uint32_t gen, int fd, enum kmap_in what);
+
+static inline void
+kmap_note_out(void)
+{
+	if (kmap_self.depth != 0)
+		kmap_self.depth--;
+}
+
 /* An endpoint in sleep: a close by another thread leaves it asleep. */
 void kmap_sleep_begin(struct kmap_ent *e);
 void kmap_sleep_end(struct kmap_ent *e);
@@ -128,6 +143,8 @@ bool kmap_items_seen(struct kmap_ent *e);
 /* A send met a full buffer: sets that want EPOLLOUT watch for room. */
 void kmap_items_full(struct kmap_ent *e);
 void kmap_sets_forked(bool child);
+/* A thread that slept in the set is gone. */
+void kmap_set_left(struct kmap_set *s);
 /* Delivers the bells of all links to the application's epoll sets. */
 void kmap_bells_take(struct kmap_set *self);
 

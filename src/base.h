@@ -53,6 +53,17 @@ struct kmap_thread {
 	 * faults; NULL outside of copies. */
 	void **fault;
 	int tid;
+	/* Calls of this thread that are inside the kernel, or asleep the
+	 * ring's way: whoever is cancelled there counts itself out when the
+	 * thread ends (emu/wait.c). A handler's call nests. */
+	unsigned int depth;
+	struct kmap_entered {
+		void *of;		/* entry or epoll set */
+		uint32_t gen;
+		int fd;
+		int what;
+	} entered[4];
+	bool keyed;
 	/* The thread's waiting place, made at its first sleep. */
 	struct kmap_place *place;
 };

@@ -759,8 +759,10 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 	if (claim(e, fd) || tick < e->next_try)
 		return;
 	greet(e, fd);
-	/* 1, 2, 4, 16, 64 … times as many calls. */
-	e->next_try = tick < 4 ? tick * 2 : tick * 4;
+	/* At once, then after 1, 2, 4, 16, 64, … more calls. */
+	e->tries++;
+	e->next_try = tick + (e->tries < 3 ? e->tries : e->tries > 12 ? 1u <<
+	    20 : 1u << 2 * (e->tries - 2));
 }
 
 /* ---- both ---- */
