@@ -663,10 +663,11 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
 	struct kmap_ep *ep = it->ent->ep;
 
-	if (ep == NULL || ep->link == NULL)
-		return ep != NULL && item_ready(it) != 0;
-	kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
-	if (wants_out(it) && kmap_tx_on_ring(ep)) {
+	if (ep == NULL)
+		return false;
+	if (ep->link != NULL)
+		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
+	if (wants_out(it) && ep->link != NULL && kmap_tx_on_ring(ep)) {
 		if (!(it->events & EPOLLET) || a_load(&ep->tx.nospace)) {
 			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 			if (!kmap_tx_has_room(ep))
@@ -1044,6 +1045,26 @@ deadline_ms(int timeout)
 	    kmap_now() + (uint64_t)timeout * MS;
 }
 
+/* The way in which its endpoints are waited for is known from now on. */
+static void
+first_wait(struct kmap_set *s)
+{
+	size_t n = 1;
+
+	a_store(&s->waited, 1u);
+	for (size_t fd = 0; fd < n; fd++) {
+		struct kmap_ent *e = NULL;
+
+		kmap_lock(&s->lock);
+		n = s->nby_fd;
+		if (fd < n && s->by_fd[fd] != NULL)
+			e = kmap_fd_ent((int)fd);
+		kmap_unlock(&s->lock);
+		if (e != NULL)
+			kmap_pair_wait_seen(e, (int)fd);
+	}
+}
+
 /* The set to wait on in user space, or NULL: the kernel's business. */
 static struct kmap_set *
 waited(int ep, struct epoll_event *ev, int max)
@@ -1052,8 +1073,8 @@ waited(int ep, struct epoll_event *ev, int max)
 
 	if (s == NULL || kmap_vfork_child())
 		return NULL;
-	if (a_load(&s->waited) == 0)
-		a_store(&s->waited, 1u);
+	if (kmap_unlikely(a_load(&s->waited) == 0))
+		first_wait(s);
 	if (max <= 0 || (a_load_acq(&s->tagged) != 0 &&
 	    (!kmap_probe(ev) || !kmap_probe((char *)(ev + max) - 1))))
 		return NULL;
@@ -1196,6 +1217,16 @@ ctl_noted(struct kmap_set *s, int op, int fd, struct epoll_event *ev)
 
 static int ctl(int ep, int op, int fd, struct epoll_event *ev);
 
+/* A set that is waited on has got the endpoint: it may consent now. */
+static void
+settled(struct kmap_set *s, int fd)
+{
+	struct kmap_ent *e = kmap_fd_ent(fd);
+
+	if (e != NULL && a_load(&s->waited) != 0)
+		kmap_consent_try(e, fd);
+}
+
 int
 kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
@@ -1249,6 +1280,8 @@ ctl(int ep, int op, int fd, struct epoll_event *ev)
 	r = ctl_noted(s, op, fd, op == EPOLL_CTL_DEL ? ev : &copy);
 	kmap_unlock(&s->lock);
 	kmap_unlock(&kmap_fdtab_lock);
+	if (r == 0 && op == EPOLL_CTL_ADD)
+		settled(s, fd);
 	return r;
 }
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define RWF_NOWAIT_	8
-/* A blocking send longer than this is cut, so that it can move midway. */
+/* A send longer than this is cut, so that it can move midway. */
 #define LONG_SEND	(100u << 10)
 
 /* ---- the kernel path: who is in there, and what it teaches ---- */
@@ -97,12 +97,14 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	if (kmap_vfork_child())
 		return true;
 	if (kmap_likely(kmap_tx_gated(e))) {
+		if (kmap_unlikely(!a_load(&e->ep->rx.consented)))
+			kmap_pair_tick(e, c->fd);
 		return false;
 	}
 	kmap_pair_tick(e, c->fd);
 	stage = a_load(&e->ep->stage);
 	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED)
-	    && kmap_conf.upgrade != KMAP_NEVER && !nonblocking(e, c->fd))
+	    && kmap_conf.upgrade != KMAP_NEVER)
 		return false;
 	c->ep = e->ep;
 	if (!kmap_gate_enter(&c->ep->tx.gate))
@@ -390,7 +392,7 @@ kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 	ssize_t r;
 	bool nb;
 
-	if (kmap_tx_kernel(&c, out, 0))
+	if (kmap_tx_kernel(&c, out, n))
 		return kmap_tx_leave(&c,
 		    kmap_real.sendfile(out, in, off, n));
 	if (off != NULL) {

@@ -484,7 +484,7 @@ kernel_send_file(int fd, struct kmap_tx_op *op, size_t max)
 		    2 /* SPLICE_F_NONBLOCK */);
 	n = kmap_sys_fcntl(fd, F_GETFL, 0);
 	if (n >= 0 && !(n & O_NONBLOCK)) {
-		uint8_t buf[4096];
+		uint8_t buf[16384];
 		struct iovec v = { buf, kmap_min(max, sizeof(buf)) };
 		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
 		int64_t at = op->off != NULL ? *op->off :
@@ -528,7 +528,7 @@ kernel_send(struct kmap_ent *e, int fd, struct kmap_tx_op *op, size_t max)
 }
 
 /* The pieces of a long send that may yet move. */
-#define TCP_PIECE (100u << 10)
+#define TCP_PIECE (64u << 10)
 
 /* Fills the ring straight from a file: no second copy. */
 static ssize_t
@@ -565,6 +565,21 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * receiver that stays away for long is hardly waited for. */
 #define PACE_BYTES	(64u << 10)
 #define PACE_STEPS	8u
+
+/*
+ * Whoever waits for room that the ring makes must wait the ring's way: an
+ * epoll set that is not filtered yet would ask the kernel, which has room.
+ */
+static bool
+waits_known(const struct kmap_ent *e)
+{
+	const struct kmap_fdslot *s;
+
+	if (kmap_likely(a_load(&e->ep->rx.consented) != 0))
+		return true;
+	s = kmap_fdslot(e->fd);
+	return a_load(&e->fds) == 1 && s != NULL && s->items == NULL;
+}
 
 static uint64_t
 pace(const struct kmap_ep *ep)
@@ -696,8 +711,9 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	if (!kmap_tx_on_ring(ep)) {
 		if (kmap_dir_repay(ep, fd) != 0)
 			return -EAGAIN;
-		if (!kmap_dir_may_up(ep) || kmap_dir_up(ep, fd) != 0) {
-			if (kmap_tx_paced(ep)) {
+		if (!kmap_dir_may_up(ep) || !waits_known(e) ||
+		    kmap_dir_up(ep, fd) != 0) {
+			if (kmap_tx_paced(ep) && waits_known(e)) {
 				a_store(&ep->tx.nospace, 1u);
 				return -EAGAIN;
 			}
