@@ -314,6 +314,27 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
 	return kmap_ret(kmap_real.sendmsg(c->fd, req->msg, req->flags));
 }
 
+/* What KMAP_UPGRADE=now gives the other end to answer an offer, once in a
+ * connection's life and only in a long send. */
+#define MOMENT_NS	300000u
+
+static void
+offered_moment(struct kmap_ent *e, int fd)
+{
+	uint64_t t0;
+
+	if (kmap_conf.upgrade != KMAP_NOW || e->moment_given ||
+	    a_load(&e->ep->stage) != KMAP_OFFERED)
+		return;
+	e->moment_given = true;
+	t0 = kmap_now();
+	do {
+		kmap_sys_yield();
+		kmap_pair_tick(e, fd);
+	} while (a_load(&e->ep->stage) == KMAP_OFFERED &&
+	    kmap_now() - t0 < MOMENT_NS);
+}
+
 static ssize_t
 tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
     size_t *done)
@@ -334,8 +355,10 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 			if (n == 0 || (op->file >= 0 ? op->file_left :
 			    op->it.left) == 0)
 				return 0;
-			if (!kmap_tx_gated(e))
+			if (!kmap_tx_gated(e)) {
 				kmap_pair_tick(e, c->fd);
+				offered_moment(e, c->fd);
+			}
 			/* What was sent is told first, and the error, with
 			 * its SIGPIPE, by the next call: as the kernel does. */
 			op->flags |= MSG_NOSIGNAL;

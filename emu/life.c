@@ -81,6 +81,16 @@ reset_if_unread(struct kmap_ent *e, int fd)
 	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 }
 
+/* The kernel's FIN, or reset, follows. */
+static void
+ends(struct kmap_ent *e, int fd)
+{
+	reset_if_unread(e, fd);
+	if (e->ep->link != NULL && a_load(&e->ep->holders) == 1 &&
+	    kmap_tx_on_ring(e->ep))
+		kmap_tx_finish(e);
+}
+
 /*
  * The number is about to be closed or overwritten (by us or by libc). With
  * threads asleep on the endpoint a hidden dup keeps the carrier for them.
@@ -121,7 +131,7 @@ kmap_fd_leave(int fd)
 	}
 	if (e->noffers != 0)
 		kmap_pair_settle(e, fd);
-	reset_if_unread(e, fd);
+	ends(e, fd);
 	kmap_ent_close(e);
 }
 
@@ -326,7 +336,7 @@ before_image(struct kmap_ent *e, void *arg)
 
 	(void)arg;
 	if (fd < 0) {
-		reset_if_unread(e, e->fd);
+		ends(e, e->fd);
 		return;
 	}
 	/* It lives on in a program that knows nothing of the rings. While
@@ -374,7 +384,7 @@ at_end(struct kmap_ent *e, void *arg)
 	uint32_t h = a_load(&e->ep->holders);
 
 	(void)arg;
-	reset_if_unread(e, e->fd);
+	ends(e, e->fd);
 	while (h > 1 && !e->let_go) {
 		if (a_cas(&e->ep->holders, h, h - 1))
 			e->let_go = true;

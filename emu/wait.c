@@ -343,6 +343,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		/* Nobody looked at the carrier since its last edge. */
 		r->look = false;
 		*look = true;
+		ep->rx.looked_at = 0;
 		return 0;
 	}
 	if ((want & POLLOUT) && (!out_tcp || kmap_tx_paced(ep))) {
@@ -367,6 +368,10 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	*look = r->ep == ep && r->look;
 	if (r->ep == ep)
 		r->look = false;
+	/* The edge comes once: a send must not eat what a read has to see,
+	 * nor a read that finds bytes before the end. */
+	if (*look)
+		ep->rx.looked_at = 0;
 	if (ep->link != NULL && n > 0)
 		kmap_policy_woken(&p->policy, began, kmap_rung_at(ep->link),
 		    kmap_now());
@@ -430,7 +435,7 @@ struct many {
 	struct pollfd *fds;		/* the application's */
 	struct pollfd *kernel;		/* n + 1: what the kernel is asked */
 	nfds_t n;
-	bool looked;
+	bool looked;		/* an edge was taken */
 };
 
 /* Fills revents of the endpoints; returns how many are ready. */
@@ -570,8 +575,10 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 		m->fds[i].revents = m->kernel[i].revents;
 		cnt += m->fds[i].revents != 0;
 	}
-	if (p != NULL && m->kernel[m->n].revents != 0)
+	if (p != NULL && m->kernel[m->n].revents != 0) {
 		kmap_place_harvest(p);
+		m->looked = true;
+	}
 	return cnt;
 }
 
@@ -628,6 +635,11 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		r = many_kernel(p, m, &zero, NULL);
 		if (r < 0)
 			return r;
+		/* An edge that this look took is told to nobody else. */
+		if (ours + r == 0 && m->looked) {
+			m->looked = false;
+			continue;
+		}
 		if (ours + r > 0 || deadline == 1)
 			return ours + r;
 		t0 = kmap_now();

@@ -38,6 +38,7 @@ struct kmap_ent {
 	bool preconsent;	/* the offers carry consent to receive */
 	kmap_a32 ticks;		/* calls on the kernel path */
 	uint32_t next_try;
+	bool moment_given;		/* see offered_moment, emu/io.c */
 	uint32_t tries;			/* acceptor: look-ups of the name */
 	uint32_t rx_calls, tx_calls;
 	uint64_t rx_bytes, tx_bytes;	/* by the kernel path */

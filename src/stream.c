@@ -876,14 +876,33 @@ void
 kmap_tx_finish(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
+	struct linger lg = { .l_onoff = 1 };
+	int fd = e->carrier >= 0 ? e->carrier : e->fd;
 
 	kmap_lock(&ep->tx.lock);
 	if (ep->link != NULL) {
 		ep->tx.fin = true;
 		a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
+		/* The record decides the race with a freeze (M9): a later one
+		 * is refused, and what an earlier one is owed goes first. */
 		kmap_dir_down(ep);
+		if (kmap_dir_repay(ep, fd) != 0) {
+			kmap_log(KMAP_ERROR, "fd %d: the end comes before "
+			    "bytes that are owed; it will be a reset", fd);
+			kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg,
+			    sizeof(lg));
+		}
 	}
 	kmap_unlock(&ep->tx.lock);
+}
+
+/* Frozen with bytes that nobody can send again: the sender's family died. */
+static bool
+lost(struct kmap_ep *ep)
+{
+	return a_load_acq(&ep->rx.ring.shm->tail) != ep->rx.ring.head &&
+	    (a_load_acq(&ep->rx.ring.shm->data_waiters) & KMAP_BOUNCE) &&
+	    kmap_link_dead(ep->link);
 }
 
 void
@@ -897,7 +916,7 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	kmap_tx_finish(e);
 	kmap_lock(&ep->rx.lock);
 	if (ep->link != NULL && a_load(&ep->rx.consented) &&
-	    kmap_dir_freeze(ep) != 0) {
+	    (kmap_dir_freeze(ep) != 0 || lost(ep))) {
 		struct sockaddr none = { .sa_family = AF_UNSPEC };
 
 		/* Never the wrong bytes, never a clean end. */
