@@ -407,20 +407,36 @@ fini(void)
 
 /* ---- things that end pairing ---- */
 
+/* What others of the family hold, too, stays as it is: theirs is no filter
+ * and no queue. */
+static void
+leave_ring(struct kmap_ent *e, void *why)
+{
+	if (a_load(&e->ep->holders) == 1 &&
+	    (e->ep->link != NULL || e->noffers != 0))
+		kmap_go_down(e, e->fd, (enum kmap_why)(uintptr_t)why);
+}
+
 void
 kmap_seccomp_filter(void)
 {
+	if (kmap_vfork_child())
+		return;
 	kmap_log(KMAP_INFO, "the program installs a seccomp filter: no more "
 	    "connections are moved");
 	kmap_pair_stop(KMAP_WHY_SECCOMP);
+	kmap_ent_each(leave_ring, (void *)(uintptr_t)KMAP_WHY_SECCOMP);
 }
 
 void
 kmap_uring(void)
 {
+	if (kmap_vfork_child())
+		return;
 	kmap_log(KMAP_WARN, "the program uses io_uring, which reads and "
 	    "writes behind the wrappers: no more connections are moved");
 	kmap_pair_stop(KMAP_WHY_NO_CONSENT);
+	kmap_ent_each(leave_ring, (void *)(uintptr_t)KMAP_WHY_NO_CONSENT);
 }
 
 void
