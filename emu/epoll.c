@@ -84,7 +84,7 @@ set_alloc(int fd)
 	memset(s, 0, sizeof(*s));
 	a_store(&s->fds, 1u);
 	s->fd = fd;
-	s->bell = -1;
+	s->bell = s->id = -1;
 	for (int i = 0; i < KMAP_COMMONS; i++)
 		s->commons[i] = -1;
 	return s;
@@ -239,8 +239,7 @@ attach(struct kmap_set *s, int common)
 
 	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
 	if (s->bell < 0) {
-		s->bell = kmap_fd_hide(kmap_sys_raise(kmap_sys_eventfd(0,
-		    EFD_CLOEXEC | EFD_NONBLOCK)));
+		s->id = kmap_bell_get(&s->bell);
 		if (s->bell < 0 || kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD,
 		    s->bell, &ev) != 0)
 			return false;
@@ -427,13 +426,12 @@ kmap_set_close(struct kmap_set *s, int fd)
 	for (size_t i = 0; i < s->nby_fd; i++)
 		if (s->by_fd[i] != NULL)
 			item_drop(s->by_fd[i]);
-	if (s->bell >= 0)
-		kmap_fd_hidden_close(s->bell);
+	kmap_bell_put(s->id, s->bell);
 	if (s->nby_fd != 0)
 		kmap_sys_munmap(s->by_fd, s->nby_fd * sizeof(*s->by_fd));
 	s->nby_fd = 0;
 	s->by_fd = NULL;
-	s->bell = -1;
+	s->bell = s->id = -1;
 	kmap_unlock(&s->lock);
 	kmap_unlock(&kmap_fdtab_lock);
 	/* Sleepers may still look at it: it is kept, not reused. */
@@ -457,10 +455,13 @@ kmap_sets_forked(bool child)
 			a_store(&s->lock.word, 0u);
 			a_store(&s->sleepers, 0u);
 			s->forked = true;
+			s->id = -1;
 		}
 	}
-	if (child)
-		a_store(&pool_lock.word, 0u);
+	if (!child)
+		return;
+	a_store(&pool_lock.word, 0u);
+	kmap_bells_forked();
 }
 
 static void ring_set(struct kmap_set *s);
@@ -549,13 +550,29 @@ kmap_bells_take(struct kmap_set *self)
 					rung(self, l, i);
 			continue;
 		}
+		kmap_link_poll(l);
 		if (kmap_wake_pending(l, KMAP_PLACE_COMMON))
 			kmap_wake_take(l, KMAP_PLACE_COMMON, rung, self);
 	}
 }
 
+/* The bells of the set's own placeholder. The set's lock is not held. */
+static void
+own_bells_take(struct kmap_set *s)
+{
+	struct kmap_link *l;
+
+	kmap_bells_take(NULL);
+	if (s->id < 0)
+		return;
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (!l->inherited && kmap_wake_pending(l, (unsigned int)s->id))
+			kmap_wake_take(l, (unsigned int)s->id, rung, NULL);
+}
+
 static bool
-bells_pending(void)
+bells_pending(const struct kmap_set *s)
 {
 	struct kmap_link *l;
 
@@ -563,7 +580,9 @@ bells_pending(void)
 	 * for ever. */
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
-		if (!l->inherited && kmap_wake_pending(l, KMAP_PLACE_COMMON))
+		if (!l->inherited &&
+		    (kmap_wake_pending(l, KMAP_PLACE_COMMON) ||
+		    (s->id >= 0 && kmap_wake_pending(l, (unsigned int)s->id))))
 			return true;
 	return false;
 }
@@ -660,11 +679,14 @@ wants_out(const struct kmap_item *it)
 static bool
 item_arm(struct kmap_item *it, uint64_t *limit)
 {
-	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
 	struct kmap_ep *ep = it->ent->ep;
+	struct kmap_set *s = it->set;
+	uint64_t bit = 0;
 
 	if (ep == NULL)
 		return false;
+	if (ep->link != NULL)
+		bit = UINT64_C(1) << kmap_link_place(ep->link, s->id, s->bell);
 	if (ep->link != NULL)
 		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
 	if (wants_out(it) && ep->link != NULL && kmap_tx_on_ring(ep)) {
@@ -732,9 +754,12 @@ set_arm(struct kmap_set *s, uint64_t *limit)
 	if (ready)
 		return true;
 	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	    l = atomic_load(&l->next)) {
 		kmap_wake_sleep_begin(l, KMAP_PLACE_COMMON);
-	if (bells_pending())
+		if (s->id >= 0 && !l->inherited)
+			kmap_wake_sleep_begin(l, (unsigned int)s->id);
+	}
+	if (bells_pending(s))
 		return true;
 	for (unsigned int left = s->nhot; left > 0; left--) {
 		struct kmap_item *it = s->hot;
@@ -835,7 +860,7 @@ set_poll(struct wait *w, uint64_t t0)
 	while (t - t0 < limit) {
 		kmap_unlock(&s->lock);
 		kmap_sys_yield();
-		kmap_bells_take(NULL);
+		own_bells_take(s);
 		kmap_lock(&s->lock);
 		n = set_look(w, false);
 		if (n != 0)
@@ -893,14 +918,14 @@ set_sleep(struct wait *w, uint64_t stop)
 }
 
 static uint64_t
-last_rung(void)
+last_rung(const struct kmap_set *s)
 {
 	struct kmap_link *l;
 	uint64_t at = 0;
 
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
-		at = kmap_max(at, kmap_rung_at(l));
+		at = kmap_max(at, kmap_rung_at(l, s->id));
 	return at;
 }
 
@@ -928,7 +953,7 @@ set_wait(struct wait *w)
 	int n;
 
 	for (;;) {
-		kmap_bells_take(NULL);
+		own_bells_take(s);
 		kmap_lock(&s->lock);
 		n = set_look(w, w->deadline == 1 && s->nhot == 0);
 		if (n == 0 && w->deadline == 1)
@@ -957,10 +982,10 @@ set_wait(struct wait *w)
 		n = set_sleep(w, stop);
 		if (n < 0)
 			return n;
-		kmap_bells_take(NULL);
+		own_bells_take(s);
 		kmap_lock(&s->lock);
 		if (n > 0)
-			kmap_policy_woken(&s->policy, t0, last_rung(),
+			kmap_policy_woken(&s->policy, t0, last_rung(s),
 			    kmap_now());
 		else
 			kmap_policy_timed_out(&s->policy);
@@ -987,7 +1012,7 @@ kmap_set_watch(struct kmap_set *s)
 		a_store(&s->watched, 1u);
 	if (a_load(&s->tagged) == 0)
 		return;
-	kmap_bells_take(NULL);
+	own_bells_take(s);
 	kmap_lock(&s->lock);
 	settle(s);
 	kmap_unlock(&s->lock);

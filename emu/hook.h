@@ -92,6 +92,9 @@ kmap_rx_leave(struct kmap_iocall *c, ssize_t r)
 /* The same call on a ring. Returns bytes or -errno. */
 ssize_t kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req);
 
+/* The endpoint's pending error, taken, as -errno; 0: none. */
+int kmap_rx_error(struct kmap_iocall *c);
+
 /* len: what the call is about to send, as far as that is known cheaply. */
 static inline bool
 kmap_tx_kernel(struct kmap_iocall *c, int fd, size_t len)

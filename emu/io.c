@@ -188,7 +188,7 @@ rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
 		if (req->msg->msg_name != NULL)
 			req->msg->msg_namelen = 0;
 		req->msg->msg_controllen = 0;
-		req->msg->msg_flags = 0;
+		req->msg->msg_flags = req->flags & MSG_CMSG_CLOEXEC;
 		if (kmap_unlikely(a_load(&c->ent->ep->inq)))
 			put_inq(req->msg, room, kmap_rx_hint(c->ent,
 			    kmap_carrier(c->ent, c->fd)));
@@ -229,6 +229,7 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 	struct kmap_ent *e = c->ent;
 	struct kmap_iter start = op->it;
 	size_t want = op->it.left, target;
+	bool peeked = false, ended = false;
 	WAITING(w);
 	ssize_t n;
 	int r;
@@ -242,14 +243,18 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 		if (n >= 0) {
 			if (op->flags & MSG_PEEK) {
 				*done = (size_t)n;
-				if (n == 0 || *done >= target || *done >=
-				    e->ep->rx.ring.size)
+				if (n == 0 || *done >= target || ended)
 					return 0;
 				op->it = start;
+				peeked = true;
+				/* Behind the end no more comes; but what came
+				 * before it is still to be seen. */
+				ended = kmap_sys_poll1(kmap_carrier(e, c->fd),
+				    POLLRDHUP) > 0;
+				if (ended)
+					continue;
 			} else {
 				*done += (size_t)n;
-				if (op->flags & MSG_TRUNC)
-					op->it.left = want - *done;
 				if (n == 0 || *done >= target)
 					return 0;
 				continue;
@@ -259,8 +264,10 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 		if (nb)
 			return -EAGAIN;
 		op->look = false;
+		ran.some = *done > 0;
 		waiting_begin(&w, e);
-		r = kmap_wait_one(e, c->fd, POLLIN, end, ran, &op->look);
+		r = kmap_wait_one(e, c->fd, POLLIN, end, ran, &op->look,
+		    peeked ? op : NULL);
 		if (r != 0)
 			return r;
 		if (!kmap_rx_gated(e))
@@ -268,11 +275,67 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 	}
 }
 
+/* read and write refuse what no program has by its whole length; the socket
+ * calls cut the length first. */
+static int
+iter_of(struct kmap_iter *it, const struct iovec *iov, int cnt, bool vec,
+    bool whole)
+{
+	size_t n;
+
+	if (vec)
+		return kmap_iter_init(it, iov, (size_t)cnt);
+	n = kmap_min(iov->iov_len, KMAP_MAX_RW);
+	*it = (struct kmap_iter){ .iov = iov, .cnt = 1, .left = n };
+	return kmap_user_range(iov->iov_base, whole ? iov->iov_len : n) ? 0 :
+	    -EFAULT;
+}
+
+int
+kmap_rx_error(struct kmap_iocall *c)
+{
+	struct kmap_ep *ep = c->ent->ep;
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	kmap_sys_getsockopt(kmap_carrier(c->ent, c->fd), SOL_SOCKET, SO_ERROR,
+	    &err, &len);
+	if (err == 0 && a_load(&ep->reset) != 0 && a_xchg(&ep->reset, 0u) != 0)
+		err = ECONNRESET;
+	return -err;
+}
+
+/*
+ * A call of recv's kind for no bytes waits for one, and tells the end and
+ * the error, but takes nothing. (read's kind returns at once.)
+ */
+static ssize_t
+rx_nothing(struct kmap_iocall *c, const struct kmap_rxreq *req, bool nb)
+{
+	struct kmap_rx_op op = { .flags = MSG_PEEK, .pipe = -1 };
+	char b;
+	struct iovec v = { &b, 1 };
+	size_t done = 0;
+	ssize_t r;
+
+	op.it = (struct kmap_iter){ .iov = &v, .cnt = 1, .left = 1 };
+	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(c->ent->ep->rcvtimeo),
+	    &done);
+	if (r == -ERESTART)
+		return rx_by_kernel(c, req);
+	if (r < 0)
+		return r;
+	rx_outputs(c, req);
+	return 0;
+}
+
 ssize_t
 kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 {
 	struct kmap_ent *e = c->ent;
 	struct kmap_rx_op op = { .flags = req->flags, .pipe = -1 };
+	bool sys5 = req->call == KMAP_read || req->call == KMAP_readv ||
+	    req->call == KMAP_preadv2;
 	size_t done = 0;
 	ssize_t r;
 	bool nb;
@@ -281,15 +344,16 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 		return rx_by_kernel(c, req);
 	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
 		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
-	r = kmap_iter_init(&op.it, req->iov, (size_t)req->iovcnt);
+	r = iter_of(&op.it, req->iov, req->iovcnt, req->vec,
+	    req->call == KMAP_read);
 	if (r != 0)
 		return r;
-	if (op.it.left == 0) {
-		rx_outputs(c, req);
+	if (op.it.left == 0 && sys5)
 		return 0;
-	}
 	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
+	if (op.it.left == 0)
+		return rx_nothing(c, req, nb);
 	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->rcvtimeo), &done);
 	if (r == -ERESTART && done == 0)
 		return rx_by_kernel(c, req);
@@ -352,6 +416,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 			kmap_items_full(e);
 		if (n >= 0) {
 			*done += (size_t)n;
+			ran.some = *done > 0;
 			if (n == 0 || (op->file >= 0 ? op->file_left :
 			    op->it.left) == 0)
 				return 0;
@@ -371,7 +436,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 		if (n != -EAGAIN || nb)
 			return n;
 		waiting_begin(&w, e);
-		r = kmap_wait_one(e, c->fd, POLLOUT, end, ran, &look);
+		r = kmap_wait_one(e, c->fd, POLLOUT, end, ran, &look, NULL);
 		if (r != 0)
 			return r;
 	}
@@ -392,7 +457,8 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 	}
 	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
 		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
-	r = kmap_iter_init(&op.it, req->iov, (size_t)req->iovcnt);
+	r = iter_of(&op.it, req->iov, req->iovcnt, req->vec,
+	    req->call == KMAP_write);
 	if (r != 0)
 		return r;
 	if (op.it.left == 0)

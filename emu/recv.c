@@ -274,7 +274,10 @@ ring_recvmmsg(struct kmap_iocall *first, int fd, struct mmsghdr *vec,
 	}
 	if (!vlen)
 		return 0;
-	r = ring_message(first, &vec[0], flags & ~MSG_WAITFORONE);
+	/* The kernel's first look is for an error, before any data. */
+	r = flags & MSG_ERRQUEUE ? 0 : kmap_rx_error(first);
+	if (r == 0)
+		r = ring_message(first, &vec[0], flags & ~MSG_WAITFORONE);
 	while (r >= 0) {
 		vec[done++].msg_len = r;
 		if (done == vlen)
@@ -285,6 +288,9 @@ ring_recvmmsg(struct kmap_iocall *first, int fd, struct mmsghdr *vec,
 			break;
 		r = next_message(fd, &vec[done], flags);
 	}
+	/* It is told by the next call. */
+	if (done && r == -ECONNRESET)
+		a_store(&first->ent->ep->reset, 1u);
 	return done ? (int)done : r;
 }
 

@@ -46,6 +46,7 @@ struct kmap_set {
 	bool forked;			/* shared with another process */
 	bool attached;			/* bells are registered in it */
 	int bell;			/* its own placeholder, -1 */
+	int id;				/* by which peers know it, -1 */
 	int commons[KMAP_COMMONS];
 	uint64_t base;			/* tags: base + fd, gen in the middle */
 	struct kmap_item **by_fd;

@@ -28,6 +28,7 @@ static void
 place_free(struct kmap_place *p)
 {
 	kmap_self.place = NULL;
+	kmap_bell_put(p->id, p->bell);
 	kmap_fd_hidden_close(p->ep);
 	kmap_sys_munmap(p, sizeof(*p));
 }
@@ -123,6 +124,13 @@ kmap_place_get(void)
 	}
 	for (int i = 0; i < KMAP_COMMONS; i++)
 		p->commons[i] = -1;
+	p->id = kmap_bell_get(&p->bell);
+	if (p->id >= 0) {
+		struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
+			.data.u64 = KMAP_TAG_BELL };
+
+		kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, p->bell, &ev);
+	}
 	p->policy.never = real_time();
 	kmap_self.place = p;
 	return p;
@@ -206,9 +214,12 @@ kmap_place_harvest(struct kmap_place *p)
 }
 
 uint64_t
-kmap_rung_at(const struct kmap_link *l)
+kmap_rung_at(const struct kmap_link *l, int id)
 {
-	return a_load(&l->ctl->side[l->side].place[KMAP_PLACE_COMMON].rung_at);
+	struct kmap_place_shm *p = l->ctl->side[l->side].place;
+	uint64_t at = a_load(&p[KMAP_PLACE_COMMON].rung_at);
+
+	return id < 0 ? at : kmap_max(at, a_load(&p[id].rung_at));
 }
 
 /* ---- one endpoint ---- */
@@ -234,11 +245,12 @@ kmap_sleep_end(struct kmap_ent *e)
 
 /* What the ring's way would find at once. */
 static bool
-one_changed(struct kmap_ent *e, int want)
+one_changed(struct kmap_ent *e, int want, const struct kmap_rx_op *peek)
 {
 	struct kmap_ep *ep = e->ep;
 
-	if ((want & POLLIN) && kmap_rx_changed(e))
+	if ((want & POLLIN) && (kmap_likely(peek == NULL) ?
+	    kmap_rx_changed(e) : kmap_rx_more(e, peek)))
 		return true;
 	if (ep->link == NULL)
 		return false;
@@ -247,7 +259,8 @@ one_changed(struct kmap_ent *e, int want)
 }
 
 static bool
-one_poll(struct kmap_place *p, struct kmap_ent *e, int want, uint64_t t0)
+one_poll(struct kmap_place *p, struct kmap_ent *e, int want, uint64_t t0,
+    const struct kmap_rx_op *peek)
 {
 	uint64_t limit = kmap_policy_begin(&p->policy, t0), t = t0, t2;
 
@@ -257,7 +270,7 @@ one_poll(struct kmap_place *p, struct kmap_ent *e, int want, uint64_t t0)
 	while (t - t0 < limit) {
 		kmap_sys_yield();
 		t2 = kmap_now();
-		if (one_changed(e, want)) {
+		if (one_changed(e, want, peek)) {
 			kmap_policy_hit(&p->policy, t2 - t0);
 			return true;
 		}
@@ -271,26 +284,43 @@ one_poll(struct kmap_place *p, struct kmap_ent *e, int want, uint64_t t0)
 
 /* Arms for one endpoint. True: there is something already. */
 static bool
-one_arm(struct kmap_ent *e, int want)
+one_arm(const struct kmap_place *p, struct kmap_ent *e, int want,
+    const struct kmap_rx_op *peek)
 {
 	struct kmap_ep *ep = e->ep;
-	const uint64_t bit = UINT64_C(1) << KMAP_PLACE_COMMON;
+	unsigned int place = KMAP_PLACE_COMMON;
+	uint64_t bit;
 
 	if (ep->link == NULL) {
 		/* Offers were armed when they were announced. */
 		for (unsigned int i = 0; i < e->noffers; i++)
 			kmap_wake_sleep_begin(e->offers[i].link,
 			    KMAP_PLACE_COMMON);
-		return one_changed(e, want);
+		return one_changed(e, want, peek);
 	}
+	kmap_link_poll(ep->link);
+	if (p != NULL)
+		place = kmap_link_place(ep->link, p->id, p->bell);
+	bit = UINT64_C(1) << place;
 	if (want & POLLIN)
 		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
 	if ((want & POLLOUT) && (kmap_tx_on_ring(ep) || kmap_tx_paced(ep)))
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
-	if (one_changed(e, want))
+	if (one_changed(e, want, peek))
 		return true;
-	kmap_wake_sleep_begin(ep->link, KMAP_PLACE_COMMON);
-	return one_changed(e, want);
+	kmap_wake_sleep_begin(ep->link, place);
+	return one_changed(e, want, peek);
+}
+
+/*
+ * What was refused only to keep the pace, or before room came, gets no edge
+ * from the carrier any more: asked after the pace was found to be over.
+ */
+static bool
+writable_now(int fd)
+{
+	return (kmap_sys_poll1(fd, POLLOUT) & (POLLOUT | POLLERR | POLLHUP))
+	    != 0;
 }
 
 struct sleeping {
@@ -311,20 +341,20 @@ wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline)
 	struct pollfd p = { .fd = fd, .events = (short)want };
 
 	kmap_real.poll(&p, 1, 1);
-	if (one_changed(e, want) || p.revents != 0)
+	if (one_changed(e, want, NULL) || p.revents != 0)
 		return 0;
 	return deadline != 0 && kmap_now() >= deadline ? -EAGAIN : 0;
 }
 
 int
 kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
-    struct kmap_ran ran, bool *look)
+    struct kmap_ran ran, bool *look, const struct kmap_rx_op *peek)
 {
 	struct sleeping s __attribute__((cleanup(sleeping_end))) = { e };
 	struct kmap_place *p = kmap_place_get();
 	struct kmap_ep *ep = e->ep;
 	struct epoll_event evs[8];
-	bool out_tcp = (want & POLLOUT) && !kmap_tx_on_ring(ep);
+	bool out_tcp = (want & POLLOUT) && !kmap_tx_on_ring(ep), paced;
 	uint64_t t0, stop = deadline, now, began;
 	struct kmap_reg *r;
 	int n, ms = -1;
@@ -335,7 +365,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	if (p == NULL)
 		return wait_poor(e, fd, want, deadline);
 	began = t0 = kmap_now();
-	if (one_poll(p, e, want, t0))
+	if (one_poll(p, e, want, t0, peek))
 		return 0;
 	kmap_place_bell(p, e);
 	r = kmap_place_watch(p, e, fd, out_tcp ? EPOLLOUT : 0);
@@ -346,12 +376,15 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		ep->rx.looked_at = 0;
 		return 0;
 	}
-	if ((want & POLLOUT) && (!out_tcp || kmap_tx_paced(ep))) {
+	paced = out_tcp && kmap_tx_paced(ep);
+	if ((want & POLLOUT) && (!out_tcp || paced)) {
 		stop = t0 + (out_tcp ? KMAP_PACE_NS : KMAP_SPILL_NS);
 		if (deadline != 0)
 			stop = kmap_min(deadline, stop);
 	}
-	if (one_arm(e, want))
+	if (one_arm(p, e, want, peek))
+		return 0;
+	if (out_tcp && !paced && writable_now(fd))
 		return 0;
 	if (kmap_interrupted(ran, deadline != 0))
 		return -EINTR;
@@ -373,11 +406,11 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	if (*look)
 		ep->rx.looked_at = 0;
 	if (ep->link != NULL && n > 0)
-		kmap_policy_woken(&p->policy, began, kmap_rung_at(ep->link),
+		kmap_policy_woken(&p->policy, began, kmap_rung_at(ep->link, p->id),
 		    kmap_now());
 	/* Bells of connections in epoll sets: hand them on. */
 	kmap_bells_take(NULL);
-	if (one_changed(e, want) || *look)
+	if (one_changed(e, want, peek) || *look)
 		return 0;
 	if (kmap_interrupted(ran, deadline != 0))
 		return -EINTR;
@@ -473,7 +506,7 @@ many_changed(struct many *m)
 	for (nfds_t i = 0; i < m->n; i++) {
 		struct kmap_ent *e = gated(&m->fds[i]);
 
-		if (e != NULL && one_changed(e, m->fds[i].events))
+		if (e != NULL && one_changed(e, m->fds[i].events, NULL))
 			return true;
 	}
 	return false;
@@ -489,7 +522,7 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 			continue;
 		if (p != NULL)
 			kmap_place_bell(p, e);
-		if (one_arm(e, m->fds[i].events))
+		if (one_arm(p, e, m->fds[i].events, NULL))
 			return true;
 		if (!(m->fds[i].events & POLLOUT) || e->ep->link == NULL)
 			continue;
@@ -497,6 +530,8 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 			*limit = kmap_min(*limit, KMAP_SPILL_NS);
 		else if (kmap_tx_paced(e->ep))
 			*limit = kmap_min(*limit, KMAP_PACE_NS);
+		else if (writable_now(m->fds[i].fd))
+			return true;
 	}
 	return false;
 }
@@ -607,7 +642,7 @@ many_poll(struct kmap_place *p, struct many *m, uint64_t t0)
 }
 
 static uint64_t
-many_rung(struct many *m)
+many_rung(const struct kmap_place *p, struct many *m)
 {
 	uint64_t at = 0;
 
@@ -615,7 +650,7 @@ many_rung(struct many *m)
 		struct kmap_ent *e = gated(&m->fds[i]);
 
 		if (e != NULL && e->ep->link != NULL)
-			at = kmap_max(at, kmap_rung_at(e->ep->link));
+			at = kmap_max(at, kmap_rung_at(e->ep->link, p->id));
 	}
 	return at;
 }
@@ -664,7 +699,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		if (p != NULL && r == 0 && stop != 0 && kmap_now() >= stop)
 			kmap_policy_timed_out(&p->policy);
 		else if (p != NULL)
-			kmap_policy_woken(&p->policy, t0, many_rung(m),
+			kmap_policy_woken(&p->policy, t0, many_rung(p, m),
 			    kmap_now());
 		kmap_bells_take(NULL);
 		if (limit != UINT64_MAX && kmap_now() >= stop)

@@ -9,6 +9,7 @@
 
 #include "hook.h"
 #include "policy.h"
+#include "stream.h"
 
 #define KMAP_REGS	64
 #define KMAP_COMMONS	4
@@ -26,6 +27,8 @@ struct kmap_reg {
 
 struct kmap_place {
 	int ep;			/* hidden; watches the bells and the carriers */
+	int id;			/* of its own placeholder, -1: none */
+	int bell;		/* that eventfd, -1 */
 	int commons[KMAP_COMMONS];
 	struct kmap_reg regs[KMAP_REGS];
 	struct kmap_policy policy;
@@ -34,23 +37,25 @@ struct kmap_place {
 /* Handlers that ran in this thread when a call began: see kmap_interrupted. */
 struct kmap_ran {
 	unsigned int all, intr;
+	bool some;		/* the call has moved bytes already */
 };
 
 static inline struct kmap_ran
 kmap_ran_now(void)
 {
-	return (struct kmap_ran){ kmap_self.handlers, kmap_self.handlers_intr };
+	return (struct kmap_ran){ kmap_self.handlers, kmap_self.handlers_intr,
+		false };
 }
 
 /*
  * signal(7): a blocking call of a socket is restarted after a handler with
- * SA_RESTART, unless a time-out is set; a stop and SIGCONT alone never
- * interrupt it.
+ * SA_RESTART, unless a time-out is set or a part of it is done; a stop and
+ * SIGCONT alone never interrupt it.
  */
 static inline bool
 kmap_interrupted(struct kmap_ran r, bool timeo)
 {
-	return timeo ? kmap_self.handlers != r.all :
+	return timeo || r.some ? kmap_self.handlers != r.all :
 	    kmap_self.handlers_intr != r.intr;
 }
 
@@ -66,16 +71,25 @@ void kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e);
 /* Takes what the hidden set has, without sleeping. */
 void kmap_place_harvest(struct kmap_place *p);
 
-/* When the peer last rang this process about the link. */
-uint64_t kmap_rung_at(const struct kmap_link *l);
+/* When the peer last rang place `id` (or the common one) about the link. */
+uint64_t kmap_rung_at(const struct kmap_link *l, int id);
+
+/* bell.c: a placeholder for a new waiting place: its number, or -1 when only
+ * the eventfd could be had (*bell -1: not even that). */
+int kmap_bell_get(int *bell);
+void kmap_bell_put(int id, int bell);
+/* In the child of a fork. */
+void kmap_bells_forked(void);
 
 /*
  * Sleeps until e may be ready for `want` (POLLIN, POLLOUT), an interrupting
  * signal or the deadline (ns, 0: none). 0: look again; -EINTR; -EAGAIN at
- * the deadline. A cancellation point, holding nothing.
+ * the deadline. A cancellation point, holding nothing. peek: more than it
+ * saw is waited for; or NULL.
  */
 int kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
-		  struct kmap_ran ran, bool *look);
+		  struct kmap_ran ran, bool *look,
+		  const struct kmap_rx_op *peek);
 
 /* Whether the byte at p can be read; no system call, unlike kmap_readable. */
 static inline bool

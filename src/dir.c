@@ -175,6 +175,9 @@ kmap_dir_repay(struct kmap_ep *ep, int fd)
 			return 0;
 		}
 		ep->tx.bounce_from += (uint64_t)n;
+		/* Until this bit stands an end of the stream is not clean. */
+		if (ep->tx.bounce_from == ep->tx.bounce_to)
+			a_or(&r->shm->sflags, KMAP_REPAID);
 	}
 	return 0;
 }

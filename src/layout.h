@@ -76,6 +76,7 @@ struct kmap_side_shm {
  * hints: whoever sees one asks the carrier, which alone tells the truth. */
 #define KMAP_BYE		1u	/* this end closes */
 #define KMAP_FROZEN		2u	/* receiver: head stands at freeze_at */
+#define KMAP_REPAID		4u	/* sender: a bounce's bytes went by TCP */
 
 /* One direction of one connection. */
 struct kmap_dir_shm {

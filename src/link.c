@@ -342,10 +342,13 @@ kmap_link_ring(const struct kmap_link *l, uint32_t slot, unsigned int dir)
 void
 kmap_link_receive(struct kmap_link *l)
 {
+	struct kmap_side_shm *peer = &l->ctl->side[!l->side];
 	struct kmap_msg m;
+	uint32_t seen;
 	int fd, n;
 
 	kmap_lock(&l->lock);
+	seen = a_load_acq(&peer->messages);
 	while ((n = kmap_msg_recv(l->sock, &m, &fd, 1)) >= 0) {
 		unsigned int place = m.kind == KMAP_MSG_WELCOME ?
 		    KMAP_PLACE_COMMON : m.arg;
@@ -355,10 +358,44 @@ kmap_link_receive(struct kmap_link *l)
 		if ((m.kind != KMAP_MSG_WELCOME && m.kind != KMAP_MSG_PLACE) ||
 		    place >= KMAP_PLACES || l->peer_fd[place] >= 0)
 			kmap_sys_close(fd);
-		else
-			l->peer_fd[place] = kmap_fd_hide(fd);
+		else if ((l->peer_fd[place] = kmap_fd_hide(fd)) >= 0 &&
+		    m.kind == KMAP_MSG_PLACE)
+			a_or(&peer->acked, UINT64_C(1) << place);
 	}
+	a_store(&l->messages_read, seen);
 	kmap_unlock(&l->lock);
+}
+
+void
+kmap_link_poll(struct kmap_link *l)
+{
+	if (kmap_unlikely(a_load(&l->ctl->side[!l->side].messages) !=
+	    a_load(&l->messages_read)) && !l->inherited)
+		kmap_link_receive(l);
+}
+
+unsigned int
+kmap_link_place(struct kmap_link *l, int id, int bell)
+{
+	struct kmap_side_shm *own = &l->ctl->side[l->side];
+	struct kmap_msg m;
+	uint64_t bit;
+
+	if (id < 0 || l->inherited)
+		return KMAP_PLACE_COMMON;
+	bit = UINT64_C(1) << id;
+	if (kmap_likely(a_load_acq(&own->acked) & bit))
+		return (unsigned int)id;
+	if ((a_load(&l->told) & bit) || (a_or(&l->told, bit) & bit))
+		return KMAP_PLACE_COMMON;
+	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_PLACE,
+		.size = sizeof(m), .arg = (uint32_t)id };
+	if (kmap_msg_send(l->sock, &m, &bell, 1) == 0)
+		a_add(&own->messages, 1u);
+	else
+		a_and(&l->told, ~bit);
+	return KMAP_PLACE_COMMON;
 }
 
 void
@@ -396,6 +433,9 @@ kmap_link_bell(struct kmap_link *l, unsigned int place)
 
 	if (fd < 0 && l->peer_fd[KMAP_PLACE_COMMON] < 0)
 		kmap_link_receive(l);
+	/* Whoever is rung at the common place may have told us of its own. */
+	if (place == KMAP_PLACE_COMMON)
+		kmap_link_poll(l);
 	/* The word that a peer may have forged names no fd: the common one
 	 * always wakes. */
 	if (fd < 0)

@@ -46,9 +46,7 @@ struct kmap_link {
 	_Atomic(struct kmap_link *) next;
 	struct kmap_link *next_grave;
 	uint64_t buried_at;
-	struct kmap_place_bits {
-		kmap_a64 told;		/* own placeholders sent */
-	} places;
+	kmap_a64 told;			/* own placeholders sent */
 };
 
 extern _Atomic(struct kmap_link *) kmap_links;
@@ -83,6 +81,15 @@ void kmap_link_slot_put(struct kmap_link *l, uint32_t slot);
 
 uint8_t *kmap_link_ring(const struct kmap_link *l, uint32_t slot,
     unsigned int dir);
+
+/*
+ * The place to arm for a waiting place with the number `id` and the eventfd
+ * `bell`: `id` once the peer acknowledged it, KMAP_PLACE_COMMON until then
+ * (and for id < 0). Tells the peer when it is first asked.
+ */
+unsigned int kmap_link_place(struct kmap_link *l, int id, int bell);
+/* Takes the peer's messages if there are any: one load when there are none. */
+void kmap_link_poll(struct kmap_link *l);
 
 /* Writes the eventfd that wakes the peer's place. */
 void kmap_link_bell(struct kmap_link *l, unsigned int place);

@@ -30,10 +30,29 @@ kmap_copy(void *dst, const void *src, size_t n)
 	return 0;
 }
 
+/* No program's memory reaches beyond it: 56 bits of address on x86-64, 52
+ * below a tag on arm64. */
+#ifdef __aarch64__
+#define USER_BITS 55
+#define USER_ADDR(p) ((uint64_t)(uintptr_t)(p) << 8 >> 8)
+#else
+#define USER_BITS 56
+#define USER_ADDR(p) ((uint64_t)(uintptr_t)(p))
+#endif
+
+bool
+kmap_user_range(const void *p, size_t n)
+{
+	const uint64_t end = UINT64_C(1) << USER_BITS;
+
+	return n <= end && USER_ADDR(p) <= end - n;
+}
+
 int
 kmap_iter_init(struct kmap_iter *it, const struct iovec *iov, size_t cnt)
 {
 	size_t total = 0;
+	bool good = true;
 
 	it->iov = iov;
 	it->cnt = cnt;
@@ -48,11 +67,11 @@ kmap_iter_init(struct kmap_iter *it, const struct iovec *iov, size_t cnt)
 			return -EFAULT;
 		if (v.iov_len > SSIZE_MAX)
 			return -EINVAL;
-		/* Linux cuts a transfer at MAX_RW_COUNT. */
-		total += kmap_min(v.iov_len, 0x7ffff000u - total);
+		good = good && kmap_user_range(v.iov_base, v.iov_len);
+		total += kmap_min(v.iov_len, KMAP_MAX_RW - total);
 	}
 	it->left = total;
-	return 0;
+	return good ? 0 : -EFAULT;
 }
 
 /* The current piece of the list, at most n bytes; skips empty pieces. */
@@ -97,6 +116,7 @@ kmap_ring_space(struct kmap_ring_tx *r, size_t want)
 ssize_t
 kmap_ring_put(struct kmap_ring_tx *r, struct kmap_iter *it, size_t n)
 {
+	const struct kmap_iter was = *it;
 	size_t done = 0;
 
 	while (done < n) {
@@ -108,9 +128,8 @@ kmap_ring_put(struct kmap_ring_tx *r, struct kmap_iter *it, size_t n)
 		m = kmap_min(m, r->size - ((r->tail + done) & (r->size - 1)));
 		to = r->data + ((r->tail + done) & (r->size - 1));
 		if (kmap_copy(to, at, m) != 0) {
-			if (done == 0)
-				return -EFAULT;
-			break;
+			*it = was;
+			return -EFAULT;
 		}
 		iter_advance(it, m);
 		done += m;
@@ -158,10 +177,13 @@ ssize_t
 kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n,
     bool peek, bool discard)
 {
+	const struct kmap_iter was = *it;
 	size_t done = 0;
 
 	if (discard) {
-		kmap_ring_consume(r, n);
+		it->left -= n;
+		if (!peek)
+			kmap_ring_consume(r, n);
 		return (ssize_t)n;
 	}
 	while (done < n) {
@@ -174,9 +196,8 @@ kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n,
 		m = kmap_min(m, r->size - ((r->head + done) & (r->size - 1)));
 		from = r->data + ((r->head + done) & (r->size - 1));
 		if (kmap_copy(at, from, m) != 0) {
-			if (done == 0)
-				return -EFAULT;
-			break;
+			*it = was;
+			return -EFAULT;
 		}
 		iter_advance(it, m);
 		done += m;

@@ -45,15 +45,22 @@ struct kmap_iter {
 	size_t left;
 };
 
-/* -EINVAL for a count or a total that Linux refuses, -EFAULT when the list
- * itself cannot be read. The list stays the caller's. */
+/* Linux cuts every transfer there. */
+#define KMAP_MAX_RW	((size_t)0x7ffff000)
+
+/* -EINVAL for a count or a length that Linux refuses, -EFAULT when the list
+ * itself cannot be read or names what no program has. The list stays the
+ * caller's. */
 int kmap_iter_init(struct kmap_iter *it, const struct iovec *iov, size_t cnt);
+/* Whether [p, p + n) may be a program's memory at all, as access_ok asks
+ * before anything else. */
+bool kmap_user_range(const void *p, size_t n);
 
 /* Free bytes; -EPROTO when the peer's head is impossible. Re-reads the
  * peer's cursor only when less than `want` seems free. */
 ssize_t kmap_ring_space(struct kmap_ring_tx *r, size_t want);
-/* Copies up to n bytes and publishes them. A count, or -EFAULT when the first
- * byte already faulted. n is at most what kmap_ring_space said. */
+/* Copies up to n bytes and publishes them. A count, or -EFAULT and nothing
+ * was taken. n is at most what kmap_ring_space said. */
 ssize_t kmap_ring_put(struct kmap_ring_tx *r, struct kmap_iter *it, size_t n);
 /* The next free stretch of the ring, for calls that fill it themselves. */
 size_t kmap_ring_stretch(struct kmap_ring_tx *r, size_t n, void **at);
@@ -62,7 +69,8 @@ void kmap_ring_commit(struct kmap_ring_tx *r, size_t n);
 /* Bytes to read; re-reads the peer's cursor when fewer than `want` are known.
  * -EPROTO when it is impossible. */
 ssize_t kmap_ring_avail(struct kmap_ring_rx *r, size_t want);
-/* Copies up to n bytes out; `peek` leaves them, `discard` copies nothing. */
+/* Copies up to n bytes out; `peek` leaves them, `discard` copies nothing.
+ * -EFAULT: nothing was consumed, as with a TCP segment. */
 ssize_t kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n,
     bool peek, bool discard);
 size_t kmap_ring_readable(struct kmap_ring_rx *r, size_t n, const void **at);

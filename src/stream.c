@@ -149,7 +149,9 @@ kernel_recv(int fd, struct kmap_rx_op *op, size_t max)
 	m.msg_iovlen = iter_iov(&op->it, max, v, TRY_IOVS);
 	n = kmap_sys_recvmsg(fd, &m, (op->flags & (MSG_PEEK | MSG_TRUNC)) |
 	    MSG_DONTWAIT);
-	if (n > 0 && !(op->flags & MSG_TRUNC))
+	if (n > 0 && (op->flags & MSG_TRUNC))
+		op->it.left -= (size_t)n;
+	else if (n > 0)
 		iter_skip(&op->it, (size_t)n);
 	return n;
 }
@@ -426,9 +428,85 @@ rx_go_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	return total;
 }
 
+/* The TCP bytes behind `skip` others, for a peek: the kernel knows no offset,
+ * so those are told once more, to where they were told before. */
+static ssize_t
+tcp_peek_behind(int fd, struct kmap_rx_op *op, const struct kmap_iter *start,
+    size_t skip)
+{
+	struct iovec v[2 * TRY_IOVS];
+	struct msghdr m = { .msg_iov = v };
+	size_t k = iter_iov(start, skip, v, TRY_IOVS), have = 0;
+	ssize_t n;
+
+	for (size_t i = 0; i < k; i++)
+		have += v[i].iov_len;
+	if (have < skip)
+		return 0;
+	m.msg_iovlen = k + iter_iov(&op->it, op->it.left, v + k, TRY_IOVS);
+	n = kmap_sys_recvmsg(fd, &m, (op->flags & MSG_TRUNC) | MSG_PEEK |
+	    MSG_DONTWAIT);
+	return n <= (ssize_t)skip ? 0 : n - (ssize_t)skip;
+}
+
+/*
+ * What lies behind the record that ended a peek. At most two are due: TCP up
+ * to the first, the ring up to the second, TCP. `n` bytes were seen.
+ */
+static size_t
+rx_peek_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op,
+    const struct kmap_iter *start, size_t n)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	uint32_t due = a_load_acq(&d->nrec) - ep->rx.passed;
+	size_t by_tcp = 0, total = 0;
+	uint64_t at = ep->rx.ring.head;
+	ssize_t r;
+
+	op->seen_nrec = ep->rx.passed + due;
+	if (kmap_rx_on_ring(ep))
+		at += n;
+	else if (due != 0 && a_load(&d->rec_tcp) == ep->rx.tcp + n) {
+		by_tcp = n;
+		r = kmap_ring_avail(&ep->rx.ring, SIZE_MAX);
+		if (r > 0 && due > 1)
+			r = (ssize_t)kmap_min((uint64_t)r,
+			    a_load(&d->rec_ring) - at);
+		if (r > 0)
+			r = kmap_ring_get(&ep->rx.ring, &op->it,
+			    kmap_min((size_t)r, op->it.left), true,
+			    (op->flags & MSG_TRUNC) != 0);
+		if (r > 0) {
+			total = (size_t)r;
+			at += total;
+		}
+		due--;
+	} else
+		due = 0;
+	op->seen_tail = ep->rx.ring.tail;
+	if (due == 1 && op->it.left > 0 && a_load(&d->rec_ring) == at) {
+		r = tcp_peek_behind(fd, op, start, by_tcp);
+		if (r > 0)
+			total += (size_t)r;
+	}
+	return total;
+}
+
+bool
+kmap_rx_more(const struct kmap_ent *e, const struct kmap_rx_op *seen)
+{
+	struct kmap_dir_shm *d = e->ep->rx.ring.shm;
+
+	return d == NULL ? kmap_rx_changed(e) :
+	    a_load_acq(&d->nrec) != seen->seen_nrec ||
+	    a_load_acq(&d->tail) != seen->seen_tail;
+}
+
 ssize_t
 kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 {
+	const struct kmap_iter start = op->it;
 	struct kmap_ep *ep = e->ep;
 	ssize_t n;
 
@@ -443,9 +521,12 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		kmap_unlock(&ep->rx.lock);
 		kmap_pair_tick(e, fd);
 	}
-	if (n > 0 && op->pipe < 0 && op->it.left > 0 &&
-	    !(op->flags & (MSG_PEEK | MSG_TRUNC)))
-		n += rx_go_on(e, fd, op);
+	if (n > 0 && op->pipe < 0 && op->it.left > 0) {
+		if (!(op->flags & MSG_PEEK))
+			n += rx_go_on(e, fd, op);
+		else if (ep->link != NULL)
+			n += (ssize_t)rx_peek_on(e, fd, op, &start, (size_t)n);
+	}
 	kmap_unlock(&ep->rx.lock);
 	return n;
 }
@@ -903,6 +984,36 @@ lost(struct kmap_ep *ep)
 	return a_load_acq(&ep->rx.ring.shm->tail) != ep->rx.ring.head &&
 	    (a_load_acq(&ep->rx.ring.shm->data_waiters) & KMAP_BOUNCE) &&
 	    kmap_link_dead(ep->link);
+}
+
+void
+kmap_tx_last(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+
+	kmap_lock(&ep->tx.lock);
+	if (ep->link != NULL && kmap_tx_on_ring(ep) &&
+	    (a_load(&ep->tx.ring.shm->data_waiters) & KMAP_BOUNCE))
+		kmap_dir_bounce(ep);
+	if (ep->link != NULL)
+		kmap_dir_repay(ep, fd);
+	kmap_unlock(&ep->tx.lock);
+}
+
+bool
+kmap_rx_lost(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d;
+	bool lost = false;
+
+	kmap_lock(&ep->rx.lock);
+	d = ep->rx.ring.shm;
+	if (ep->link != NULL && ep->rx.frozen && d != NULL)
+		lost = a_load_acq(&d->tail) != ep->rx.ring.head &&
+		    !(a_load_acq(&d->sflags) & KMAP_REPAID);
+	kmap_unlock(&ep->rx.lock);
+	return lost;
 }
 
 void

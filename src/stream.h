@@ -19,6 +19,9 @@ struct kmap_rx_op {
 	 * look found nothing, so the next may be spared until an edge. */
 	bool look;
 	bool looked_clean;
+	/* Out, of a peek: how far the ring and the records were seen. */
+	uint64_t seen_tail;
+	uint32_t seen_nrec;
 	/* Bytes go to this pipe instead (splice); -1: no. */
 	int pipe;
 	unsigned int pipe_flags;
@@ -58,6 +61,8 @@ int kmap_ready(struct kmap_ent *e, int fd, int want, bool *look);
 /* Whether the ring's way shows anything new: what a poller and a waiter
  * that armed look at. No system call, no lock. */
 bool kmap_rx_changed(const struct kmap_ent *e);
+/* The same behind what a peek saw. */
+bool kmap_rx_more(const struct kmap_ent *e, const struct kmap_rx_op *seen);
 bool kmap_tx_has_room(const struct kmap_ep *ep);
 /*
  * A direction that will go up as soon as the receiver makes its next call
@@ -88,6 +93,12 @@ int kmap_rx_hint(struct kmap_ent *e, int fd);
 void kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len);
 /* shutdown(SHUT_WR): the FIN follows by TCP. */
 void kmap_tx_finish(struct kmap_ent *e);
+/* The endpoint's last number is about to be closed: what a bounce asks for
+ * goes by TCP now or never. */
+void kmap_tx_last(struct kmap_ent *e, int fd);
+/* After a bounce the kernel says that the stream ends: true, if it ends
+ * without the bytes that were asked back. */
+bool kmap_rx_lost(struct kmap_ent *e);
 /* Leaves the rings for good: tx goes down, rx asks for a bounce. */
 void kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why);
 
