@@ -73,6 +73,11 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 		 * stands if it has one. */
 		kmap_pair_tick(e, c->fd);
 	}
+	if (kmap_unlikely(r == 0 && c->ep->rx.frozen) && e->ep == c->ep &&
+	    kmap_rx_lost(e)) {
+		errno = ECONNRESET;
+		return -1;
+	}
 	errno = saved;
 	return r;
 }

@@ -89,6 +89,8 @@ ends(struct kmap_ent *e, int fd)
 	if (e->ep->link != NULL && a_load(&e->ep->holders) == 1 &&
 	    kmap_tx_on_ring(e->ep))
 		kmap_tx_finish(e);
+	if (a_load(&e->ep->holders) == 1)
+		kmap_tx_last(e, fd);
 }
 
 /*
