@@ -125,7 +125,7 @@ die(int sig, const siginfo_t *si)
 	/* A fault comes again at the same instruction, with its own core. */
 	if (is_fault(sig) && si->si_code > 0)
 		return;
-	kmap_raw(SYS_tgkill, (long)kmap_sys_getpid(), (long)kmap_sys_gettid(),
+	kmap_raw(SYS_tgkill, kmap_raw(SYS_getpid), (long)kmap_sys_gettid(),
 		(long)sig);
 	sigemptyset(&one);
 	sigaddset(&one, sig);

@@ -313,6 +313,7 @@ kmap_fork_child(int kind)
 {
 	if (!makes_child(kind))
 		return;
+	kmap_sys_forked();
 	kmap_self.tid = 0;
 	kmap_self.crit = 0;
 	a_store(&kmap_fdtab_lock.word, 0u);

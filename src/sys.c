@@ -19,10 +19,20 @@ kmap_sys_mmap(size_t len, int prot, int flags, int fd)
 	return r < 0 && r > -4096 ? NULL : (void *)r;
 }
 
+static int pid;
+
 int
 kmap_sys_getpid(void)
 {
-	return kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	if (kmap_unlikely(pid == 0))
+		pid = kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	return pid;
+}
+
+void
+kmap_sys_forked(void)
+{
+	pid = 0;
 }
 
 int

@@ -202,7 +202,9 @@ kmap_sys_munmap(void *p, size_t len)
 	return kmap_syscall(SYS_munmap, p, len, 0, 0, 0, 0);
 }
 
+/* Remembered: the child of a fork calls kmap_sys_forked first. */
 int kmap_sys_getpid(void);
+void kmap_sys_forked(void);
 int kmap_sys_gettid(void);
 
 /* The events of `want` that hold now on one fd: poll(2) with time-out 0. */
