@@ -506,6 +506,7 @@ rung(void *arg, struct kmap_link *l, uint32_t slot)
 
 	if (e == NULL)
 		return;
+	kmap_tx_answer(e);
 	kmap_lock(&kmap_fdtab_lock);
 	for (int fd = e->fd, n = (int)a_load(&e->fds); n > 0 &&
 	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {

@@ -345,8 +345,11 @@ before_image(struct kmap_ent *e, void *arg)
 	/* It lives on in a program that knows nothing of the rings. While
 	 * another process of the family holds it, too, that one goes on,
 	 * unless it is handed over as standard input or output. */
-	if (a_load(&e->ep->holders) == 1 || fd <= 2)
+	if (a_load(&e->ep->holders) == 1 || fd == 0)
 		kmap_go_down(e, fd, KMAP_WHY_PASSED);
+	else if (fd <= 2)
+		/* It only writes: the unread bytes stay the others'. */
+		kmap_tx_finish(e);
 }
 
 static bool image_tried;

@@ -954,6 +954,22 @@ kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len)
 }
 
 void
+kmap_tx_answer(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d = ep->tx.ring.shm;
+
+	if (d == NULL || !(a_load_acq(&d->data_waiters) & KMAP_BOUNCE))
+		return;
+	kmap_lock(&ep->tx.lock);
+	if (ep->link != NULL && kmap_tx_on_ring(ep)) {
+		kmap_dir_bounce(ep);
+		kmap_dir_repay(ep, e->carrier >= 0 ? e->carrier : e->fd);
+	}
+	kmap_unlock(&ep->tx.lock);
+}
+
+void
 kmap_tx_finish(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
