@@ -139,8 +139,17 @@ kmap_place_get(void)
 void
 kmap_place_forget(void)
 {
-	if (kmap_self.place != NULL)
-		place_free(kmap_self.place);
+	struct kmap_place *p = kmap_self.place;
+
+	/* Not back to the pool: its lock may be held by a thread that only
+	 * the parent has, and the pool begins anew. */
+	if (p != NULL) {
+		kmap_self.place = NULL;
+		if (p->bell >= 0)
+			kmap_fd_hidden_close(p->bell);
+		kmap_fd_hidden_close(p->ep);
+		kmap_sys_munmap(p, sizeof(*p));
+	}
 	kmap_self.depth = 0;
 }
 
