@@ -466,8 +466,10 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 	    req->call == KMAP_write);
 	if (r != 0)
 		return r;
+	/* writev's kind does nothing for nothing; write asks the socket. */
 	if (op.it.left == 0)
-		return tx_by_kernel(c, req);
+		return req->call == KMAP_writev || req->call == KMAP_pwritev2 ?
+		    0 : tx_by_kernel(c, req);
 	nb = nonblocking(e, c->fd) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
 	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);

@@ -78,6 +78,8 @@ struct kmap_ep {
 		uint64_t bounce_from;	/* ring bytes still owed by TCP: */
 		uint64_t bounce_to;	/*   [from, to) */
 		uint64_t unlooked;	/* bytes since the last look */
+		uint64_t clean_tail;	/* ring bytes before a look that
+					 * found no FIN */
 		uint64_t stuck_at;	/* progress seen by the last spill check */
 		uint64_t stuck_since;
 		uint32_t stuck_beat;

@@ -43,9 +43,10 @@ kick_data(struct kmap_ep *ep)
 }
 
 /* The peer's FIN takes our own sending back to TCP, so that the kernel gives
- * EPIPE and ECONNRESET exactly as it does. rx.lock may be held. */
+ * EPIPE and ECONNRESET exactly as it does. rx.lock may be held. `late`: what
+ * the peer left unread may have been written after its end. */
 static void
-fin_seen(struct kmap_ent *e, int fd)
+fin_seen(struct kmap_ent *e, int fd, bool late)
 {
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d;
@@ -71,9 +72,10 @@ fin_seen(struct kmap_ent *e, int fd)
 			ssize_t r = kmap_sys_sendmsg(fd, &m,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
 
-			/* After the FIN the kernel says EPIPE only; and what
-			 * it told us just now it will not tell again. */
-			if (r == 1 || r == -ECONNRESET)
+			/* After the FIN the kernel says EPIPE only, which is
+			 * right for what came late; and what it told us just
+			 * now it will not tell again. */
+			if ((r == 1 && !late) || r == -ECONNRESET)
 				a_store(&ep->reset, 1u);
 		}
 	}
@@ -189,7 +191,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 				return -ERESTART;
 			if (n != 0)
 				return n;
-			fin_seen(e, fd);
+			fin_seen(e, fd, false);
 			return rx_end(ep);
 		}
 		want = kmap_min(want, (size_t)cap);
@@ -233,7 +235,7 @@ carrier_look(struct kmap_ent *e, int fd)
 	if (n == -EAGAIN)
 		return -EAGAIN;
 	if (n == 0) {
-		fin_seen(e, fd);
+		fin_seen(e, fd, false);
 		ep->rx.eof = true;
 		return 0;
 	}
@@ -743,10 +745,13 @@ tx_look(struct kmap_ent *e, int fd, size_t n)
 		ep->tx.looked_at = now;
 	}
 	ep->tx.unlooked = 0;
-	if (!(kmap_sys_poll1(fd, POLLRDHUP) & (POLLRDHUP | POLLHUP | POLLERR)))
+	if (!(kmap_sys_poll1(fd, POLLRDHUP) &
+	    (POLLRDHUP | POLLHUP | POLLERR))) {
+		ep->tx.clean_tail = ep->tx.ring.tail;
 		return false;
+	}
 	kmap_unlock(&ep->tx.lock);
-	fin_seen(e, fd);
+	fin_seen(e, fd, (int64_t)(ep->tx.clean_tail - a_load(&d->head)) <= 0);
 	kmap_lock(&ep->tx.lock);
 	return true;
 }
@@ -1093,7 +1098,7 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	if (*look)
 		ep->rx.looked_at = 0;
 	if (k & (POLLRDHUP | POLLHUP | POLLERR))
-		fin_seen(e, fd);
+		fin_seen(e, fd, false);
 	return ev | (k & ~(POLLOUT | POLLWRNORM | POLLWRBAND));
 }
 
