@@ -600,6 +600,40 @@ space_edge(struct kmap_ep *ep)
 		a_add(&ep->tx.space_edges, 1u);
 }
 
+/*
+ * Whether an edge-triggered item has anything new, as the kernel's wake-up
+ * would tell it: an arrival is none for whoever does not ask for EPOLLIN.
+ */
+static bool
+item_edge(struct kmap_item *it, uint64_t tail, uint32_t nrec)
+{
+	struct kmap_ep *ep = it->ent->ep;
+
+	space_edge(ep);
+	if (it->seen_space != a_load(&ep->tx.space_edges))
+		it->trigger = true;
+	/* A down record is no arrival: what follows it comes by TCP. */
+	if ((it->events & (EPOLLIN | EPOLLRDNORM)) && (tail != it->seen_tail ||
+	    (nrec != it->seen_nrec && !kmap_rx_on_ring(ep) &&
+	    kmap_rx_changed(it->ent))))
+		it->trigger = true;
+	return it->trigger;
+}
+
+/* By TCP, and there is no room: the carrier's own edge will tell of it. */
+static void
+item_wait_carrier(struct kmap_item *it)
+{
+	struct kmap_ep *ep = it->ent->ep;
+
+	if (it->kernel_out || !(it->events & EPOLLOUT) || it->fired ||
+	    (ep->link != NULL && kmap_tx_on_ring(ep)) || kmap_tx_paced(ep))
+		return;
+	it->kernel_out = true;
+	/* It reports at once if there is room by now. */
+	register_tag(it, EPOLL_CTL_MOD);
+}
+
 /* The events to report now, 0 for none. Set lock held. */
 static uint32_t
 item_ready(struct kmap_item *it)
@@ -608,6 +642,7 @@ item_ready(struct kmap_item *it)
 	struct kmap_ring_rx *rx;
 	bool look, changed;
 	uint64_t tail = 0;
+	uint32_t nrec = 0;
 	int ev;
 
 	if (kmap_unlikely(ep == NULL || it->fired))
@@ -615,26 +650,25 @@ item_ready(struct kmap_item *it)
 	rx = &ep->rx.ring;
 	changed = kmap_rx_changed(it->ent);
 	if (it->events & EPOLLET) {
-		space_edge(ep);
-		if (rx->shm != NULL)
+		if (rx->shm != NULL) {
+			nrec = a_load_acq(&rx->shm->nrec);
 			tail = a_load_acq(&rx->shm->tail);
-		if (tail != it->seen_tail ||
-		    it->seen_space != a_load(&ep->tx.space_edges) ||
-		    (changed && !kmap_rx_on_ring(ep)))
-			it->trigger = true;
-		if (!it->trigger)
+		} else if (changed)
+			nrec = UINT32_MAX;	/* claimed just now */
+		if (!item_edge(it, tail, nrec))
 			return 0;
+		it->trigger = false;
+		it->seen_tail = tail;
+		it->seen_nrec = nrec;
+		it->seen_space = a_load(&ep->tx.space_edges);
 	} else if (!changed && !it->look && !(it->events & EPOLLOUT) &&
 	    (kmap_rx_on_ring(ep) || ep->link == NULL))
 		return 0;
 	look = it->look;
 	ev = kmap_ready(it->ent, it->fd, (int)(it->events & ~FLAGS), &look);
 	it->look = look;
-	if (it->events & EPOLLET) {
-		it->trigger = false;
-		it->seen_tail = tail;
-		it->seen_space = a_load(&ep->tx.space_edges);
-	}
+	if (!(ev & EPOLLOUT))
+		item_wait_carrier(it);
 	return (uint32_t)ev & (it->events | ALWAYS);
 }
 

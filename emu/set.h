@@ -29,6 +29,7 @@ struct kmap_item {
 	uint32_t gen;			/* of the tag */
 	uint64_t data;
 	uint64_t seen_tail;		/* arrivals that were reported */
+	uint32_t seen_nrec;		/* and records */
 	uint32_t seen_space;
 	struct kmap_item *next_of_fd;
 	struct kmap_item *prev_hot, *next_hot;
