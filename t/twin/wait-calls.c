@@ -189,6 +189,7 @@ enum how {
  * changes. */
 static struct kept {
 	int ep, fd;
+	int outer; /* holds ep */
 	unsigned want;
 } kept[NHOW];
 
@@ -207,6 +208,9 @@ enlist(struct kept *k, int fd, unsigned want)
 	}
 	if (k->ep)
 		close(k->ep);
+	if (k->outer)
+		close(k->outer);
+	k->outer = 0;
 	k->ep = epoll_create1(EPOLL_CLOEXEC);
 	k->fd = fd;
 	k->want = want;
@@ -222,31 +226,28 @@ enlist(struct kept *k, int fd, unsigned want)
 }
 
 static int
-nested_wait(int ep, struct epoll_event *ev, int ms)
+nested_wait(struct kept *k, struct epoll_event *ev, int ms)
 {
-	static int outer, of;
 	struct epoll_event o = {.events = EPOLLIN, .data.u64 = ~DATA};
 	int r;
 
-	if (of != ep) {
-		if (outer)
-			close(outer);
-		outer = epoll_create1(EPOLL_CLOEXEC);
-		if (epoll_ctl(outer, EPOLL_CTL_ADD, ep, &o) < 0)
+	if (!k->outer) {
+		k->outer = epoll_create1(EPOLL_CLOEXEC);
+		if (epoll_ctl(k->outer, EPOLL_CTL_ADD, k->ep, &o) < 0)
 			return -1;
-		of = ep;
 	}
-	r = epoll_wait(outer, &o, 1, ms);
+	r = epoll_wait(k->outer, &o, 1, ms);
 	if (r <= 0)
 		return r;
 	if (o.events != EPOLLIN || o.data.u64 != ~DATA)
 		T("the outer set gave %s", t_ev(o.events));
-	return epoll_wait(ep, ev, 2, 0);
+	return epoll_wait(k->ep, ev, 2, 0);
 }
 
 static int
-do_wait(enum how how, int ep, struct epoll_event *ev, int ms)
+do_wait(enum how how, struct kept *k, struct epoll_event *ev, int ms)
 {
+	int ep = k->ep;
 	struct pollfd p = {ep, POLLIN | POLLOUT, 0};
 	struct timespec ts;
 	int r;
@@ -266,7 +267,7 @@ do_wait(enum how how, int ep, struct epoll_event *ev, int ms)
 		return syscall(
 			SYS_epoll_pwait2, ep, ev, 2, ts_of(ms, &ts), NULL, 8);
 	case NESTED:
-		return nested_wait(ep, ev, ms);
+		return nested_wait(k, ev, ms);
 	case POLLED:
 		r = poll(&p, 1, ms);
 		if (r <= 0)
@@ -290,7 +291,7 @@ epolls(enum how how, int fd, unsigned want, int ms, unsigned *got)
 	if (enlist(k, fd, want) < 0)
 		return -1;
 	memset(ev, 0x55, sizeof ev);
-	r = do_wait(how, k->ep, ev, ms);
+	r = do_wait(how, k, ev, ms);
 	if (r > 0) {
 		*got = ev[0].events;
 		if (ev[0].data.u64 != DATA)
