@@ -399,7 +399,7 @@ offered_moment(struct kmap_ent *e, int fd)
 	t0 = kmap_now();
 	do {
 		kmap_sys_yield();
-		kmap_pair_tick(e, fd);
+		kmap_pair_look(e, fd);
 	} while (a_load(&e->ep->stage) == KMAP_OFFERED &&
 	    kmap_now() - t0 < MOMENT_NS);
 }
@@ -426,7 +426,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 			    op->it.left) == 0)
 				return 0;
 			if (!kmap_tx_gated(e)) {
-				kmap_pair_tick(e, c->fd);
+				kmap_pair_look(e, c->fd);
 				offered_moment(e, c->fd);
 			}
 			/* What was sent is told first, and the error, with

@@ -839,6 +839,28 @@ kmap_pair_settle(struct kmap_ent *e, int fd)
 }
 
 void
+kmap_pair_look(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+
+	if (a_load(&ep->role) != KMAP_CONNECTOR ||
+	    a_load(&ep->stage) != KMAP_OFFERED) {
+		/* The connector earns by what it reads of this very send. */
+		if (a_load(&e->ticks) < 64 && e->next_try >
+		    a_load(&e->ticks) + 4)
+			e->next_try = a_load(&e->ticks) + 4;
+		kmap_pair_tick(e, fd);
+		return;
+	}
+	if (!kmap_trylock(&ep->lock))
+		return;
+	if (a_load(&ep->stage) == KMAP_OFFERED && !(e->noffers > 0 &&
+	    claimed(e, fd)) && e->rdv_fd >= 0)
+		greeted(e, fd);
+	kmap_unlock(&ep->lock);
+}
+
+void
 kmap_pair_close(struct kmap_ent *e, bool last)
 {
 	struct kmap_ep *ep = e->ep;

@@ -644,10 +644,10 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 	return (ssize_t)done;
 }
 
-/* Of the first millisecond; each one that used it up doubles it, so that a
- * receiver that stays away for long is hardly waited for. */
+/* Of each of the first milliseconds; four that used it up double it, so that
+ * a receiver that stays away for long is hardly waited for. */
 #define PACE_BYTES	(64u << 10)
-#define PACE_STEPS	8u
+#define PACE_STEPS	32u
 
 /*
  * Whoever waits for room that the ring makes must wait the ring's way: an
@@ -667,7 +667,7 @@ waits_known(const struct kmap_ent *e)
 static uint64_t
 pace(const struct kmap_ep *ep)
 {
-	return (uint64_t)PACE_BYTES << ep->tx.pace_step;
+	return (uint64_t)PACE_BYTES << ep->tx.pace_step / 4;
 }
 
 /* The receiver has the library and has not made its next call yet. */
