@@ -153,10 +153,13 @@ CASE(pollx, bad, 0)
 
 	getrlimit(RLIMIT_NOFILE, &rl);
 	for (int half = 0; half < 2; half++) {
-		t_ret("nowhere", poll(TW_NOWHERE, 1, 0));
-		t_ret("null", poll(NULL, 1, 0));
+		if (!TW_ASAN) {
+			t_ret("nowhere", poll(TW_NOWHERE, 1, 0));
+			t_ret("null", poll(NULL, 1, 0));
+		}
 		t_ret("null, 0", poll(NULL, 0, 0));
-		t_ret("too many", poll(&p, rl.rlim_cur + 1, 0));
+		if (!TW_ASAN)
+			t_ret("too many", poll(&p, rl.rlim_cur + 1, 0));
 		ts = (struct timespec){0, -1};
 		t_ret("bad time", ppoll(&p, 1, &ts, NULL));
 		ts = (struct timespec){-1, 0};

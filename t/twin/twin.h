@@ -214,6 +214,13 @@ void tw_nonblock(int fd, bool on);
 void tw_timeo(int fd, int name, int ms);
 void *tw_page(size_t bytes); /* so many readable bytes before a wall */
 #define TW_NOWHERE ((void *)16)
+/* The sanitizer's own interceptors look at some arguments before the kernel
+ * does: those are kept from them. */
+#ifdef __SANITIZE_ADDRESS__
+#define TW_ASAN 1
+#else
+#define TW_ASAN 0
+#endif
 
 void tw_catch_pipe(void);
 void tw_catch(int sig, int flags);
