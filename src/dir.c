@@ -232,14 +232,14 @@ kmap_dir_pass(struct kmap_ep *ep)
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
 	uint32_t k = a_load_acq(&d->nrec);
 	uint32_t due = k - ep->rx.passed;
+	uint64_t at;
 
 	if (kmap_likely(due == 0))
 		return 0;
 	if (due > 2 || !a_load(&ep->rx.consented))
 		return -EPROTO;
 	if (!kmap_rx_on_ring(ep)) {
-		uint64_t at = a_load(&d->rec_tcp);
-
+		at = a_load(&d->rec_tcp);
 		if (at == ep->rx.tcp) {
 			ep->rx.passed++;
 			ep->was_up[0] = true;
@@ -251,9 +251,15 @@ kmap_dir_pass(struct kmap_ep *ep)
 	/* due == 2 cannot be here: after the pending down no up may come. */
 	if (due != 1)
 		return -EPROTO;
-	if (a_load(&d->rec_ring) != ep->rx.ring.head)
-		return a_load(&d->rec_ring) - ep->rx.ring.head >
-		    ep->rx.ring.size ? -EPROTO : 0;
+	at = a_load(&d->rec_ring);
+	if (at != ep->rx.ring.head) {
+		/* The bytes before it were published first: M5. Whoever
+		 * waited for others would wait for ever. */
+		uint64_t n = a_load(&d->tail) - ep->rx.ring.head;
+
+		return at - ep->rx.ring.head > n || n > ep->rx.ring.size ?
+		    -EPROTO : 0;
+	}
 	ep->rx.passed++;
 	a_store_rel(&d->passed, ep->rx.passed);
 	/* The sender may rise again, and may pace itself until now. */

@@ -9,17 +9,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 #ifndef MADV_DONTDUMP
 #define MADV_DONTDUMP 16
 #endif
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+/* Addresses that one peer may take: 1,024 slots of the largest rings. */
+#define SEG_MAX ((UINT64_C(128) << 30) + (UINT64_C(1) << 20))
+/* Messages taken at once: who sends them for ever is not listened to. */
+#define MESSAGES_MAX 64
 
 _Atomic(struct kmap_link *) kmap_links;
 struct kmap_lock kmap_links_lock;
@@ -148,6 +155,7 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 {
 	uint64_t size = 0;
 	struct kmap_link *l = NULL;
+	struct statfs sf;
 	struct stat st;
 	int r = -EPROTO;
 
@@ -158,10 +166,13 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 	    hello->slot >= hello->nslots)
 		goto fail;
 	size = kmap_seg_size(hello->nslots, hello->ring_size);
-	/* Sealed against shrinking: no SIGBUS by the peer's will. */
-	if (kmap_sys_fcntl(memfd, F_GET_SEALS, 0) != SEALS ||
+	/* Sealed against shrinking: no SIGBUS by the peer's will. Nor by a
+	 * hole in a memfd of huge pages, which may not be had again. */
+	if (size > SEG_MAX || kmap_sys_fcntl(memfd, F_GET_SEALS, 0) != SEALS ||
 	    kmap_syscall(SYS_fstat, memfd, &st, 0, 0, 0, 0) != 0 ||
-	    (uint64_t)st.st_size != size)
+	    (uint64_t)st.st_size != size ||
+	    kmap_syscall(SYS_fstatfs, memfd, &sf, 0, 0, 0, 0) != 0 ||
+	    sf.f_type != TMPFS_MAGIC)
 		goto fail;
 	l = link_alloc(hello->nslots);
 	if (l == NULL) {
@@ -349,14 +360,18 @@ kmap_link_receive(struct kmap_link *l)
 
 	kmap_lock(&l->lock);
 	seen = a_load_acq(&peer->messages);
-	while ((n = kmap_msg_recv(l->sock, &m, &fd, 1)) >= 0) {
+	for (int i = 0; i < MESSAGES_MAX; i++) {
+		n = kmap_msg_recv(l->sock, &m, &fd, 1);
+		if (n < 0)
+			break;
 		unsigned int place = m.kind == KMAP_MSG_WELCOME ?
 		    KMAP_PLACE_COMMON : m.arg;
 
 		if (n == 0)
 			continue;
 		if ((m.kind != KMAP_MSG_WELCOME && m.kind != KMAP_MSG_PLACE) ||
-		    place >= KMAP_PLACES || l->peer_fd[place] >= 0)
+		    place >= KMAP_PLACES || l->peer_fd[place] >= 0 ||
+		    !kmap_link_bell_good(l, fd))
 			kmap_sys_close(fd);
 		else if ((l->peer_fd[place] = kmap_fd_hide(fd)) >= 0 &&
 		    m.kind == KMAP_MSG_PLACE)
@@ -425,6 +440,21 @@ kmap_links_forked(void)
 	a_store(&common_fd_plus1, 0u);
 }
 
+/*
+ * An eventfd has the inode of every other anonymous file; a pipe, a socket or
+ * a file, which a write may block on, or change, has not.
+ */
+bool
+kmap_link_bell_good(const struct kmap_link *l, int fd)
+{
+	struct stat own, st;
+
+	return kmap_syscall(SYS_fstat, l->my_common, &own, 0, 0, 0, 0) == 0 &&
+	    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
+	    st.st_dev == own.st_dev && st.st_ino == own.st_ino &&
+	    (kmap_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);
+}
+
 void
 kmap_link_bell(struct kmap_link *l, unsigned int place)
 {
@@ -440,7 +470,10 @@ kmap_link_bell(struct kmap_link *l, unsigned int place)
 	 * always wakes. */
 	if (fd < 0)
 		fd = l->peer_fd[KMAP_PLACE_COMMON];
-	if (fd >= 0)
+	/* O_NONBLOCK is the peer's to take away: a stranger's full counter
+	 * is left alone. */
+	if (fd >= 0 && (!l->stranger || (kmap_sys_poll1(fd, POLLOUT) &
+	    POLLOUT)))
 		kmap_sys_write(fd, &one, sizeof(one));
 }
 
@@ -478,7 +511,8 @@ kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds)
 	struct iovec v = { m, sizeof(*m) };
 	struct msghdr mh = {
 		.msg_iov = &v, .msg_iovlen = 1,
-		.msg_control = c.buf, .msg_controllen = sizeof(c.buf),
+		.msg_control = c.buf,
+		.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int)),
 	};
 	int got = 0, bad = 0;
 	ssize_t r;
@@ -502,13 +536,17 @@ kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds)
 				bad = fd;
 			else if (got < nfds)
 				fds[got++] = fd;
-			else
+			else {
+				/* CMSG_SPACE has room to spare. */
 				kmap_sys_close(fd);
+				bad = -EPROTO;
+			}
 		}
 	}
 	if (r == 0)
 		bad = -EPIPE;
-	else if (r != sizeof(*m) || (mh.msg_flags & MSG_CTRUNC) ||
+	else if (r != sizeof(*m) ||
+	    (mh.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) ||
 	    m->magic != KMAP_MAGIC || m->version != KMAP_WIRE_VERSION)
 		bad = -EPROTO;
 	if (bad == 0)

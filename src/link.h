@@ -29,6 +29,8 @@ struct kmap_link {
 	int peer_fd[KMAP_PLACES];	/* the peer's placeholders, -1: none */
 	kmap_a32 messages_read;
 	uint32_t peer_uid;
+	bool stranger;			/* another uid than ours */
+	bool distrusted;		/* it announced what is not its own */
 	struct kmap_addr dest;		/* connector: where it leads */
 	kmap_a32 refs;			/* endpoints of this process on it */
 	bool inherited;			/* by fork: scan, do not read */
@@ -91,6 +93,8 @@ unsigned int kmap_link_place(struct kmap_link *l, int id, int bell);
 /* Takes the peer's messages if there are any: one load when there are none. */
 void kmap_link_poll(struct kmap_link *l);
 
+/* Whether fd may be written to as the peer's placeholder. */
+bool kmap_link_bell_good(const struct kmap_link *l, int fd);
 /* Writes the eventfd that wakes the peer's place. */
 void kmap_link_bell(struct kmap_link *l, unsigned int place);
 

@@ -530,9 +530,15 @@ greeted(struct kmap_ent *e, int fd)
 	l = kmap_link_attach(fds[0], &m, &err);
 	if (l == NULL)
 		goto refuse;
+	if (!kmap_link_bell_good(l, fds[1])) {
+		kmap_link_free(l);
+		err = -EPROTO;
+		goto refuse;
+	}
 	l->sock = e->rdv_conn;
 	e->rdv_conn = -1;
 	l->peer_uid = uid;
+	l->stranger = uid != own_uid();
 	l->dest = e->ep->tuple.to;
 	l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
 	kmap_sys_close(fds[0]);
@@ -641,8 +647,20 @@ claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot,
 		}
 		front = false;
 		t = sh->tuple;
-		if (memcmp(&t, &e->ep->tuple, sizeof(t)) != 0 ||
-		    !a_cas(&sh->claim, w, (w & ~3u) | KMAP_CLAIM_CLAIMED))
+		if (memcmp(&t, &e->ep->tuple, sizeof(t)) != 0)
+			continue;
+		/* Another's connection, or a slot that is in use: a peer that
+		 * announces these gets nothing more, and keeps nobody from
+		 * pairing. */
+		if (atomic_load(&l->ents[s]) != NULL ||
+		    (l->peer_uid != own_uid() &&
+		    !connector_may_pair(&e->ep->tuple, l->peer_uid))) {
+			kmap_log(KMAP_WARN, "uid %u announced what is not its "
+			    "own", l->peer_uid);
+			l->distrusted = true;
+			return false;
+		}
+		if (!a_cas(&sh->claim, w, (w & ~3u) | KMAP_CLAIM_CLAIMED))
 			continue;
 		*slot = s;
 		*gen = w >> 2;
@@ -661,7 +679,7 @@ claim(struct kmap_ent *e, int fd)
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
 		if (l->side == KMAP_ACCEPTOR && !l->inherited &&
-		    a_load(&l->ctl->log_tail) != l->log_seen &&
+		    !l->distrusted && a_load(&l->ctl->log_tail) != l->log_seen &&
 		    claim_in(l, e, &slot, &gen))
 			break;
 	if (l != NULL)
@@ -669,19 +687,6 @@ claim(struct kmap_ent *e, int fd)
 	kmap_unlock(&kmap_links_lock);
 	if (l == NULL)
 		return false;
-	if (atomic_load(&l->ents[slot]) != NULL) {
-		/* The peer announced a slot that we still use. */
-		a_sub(&l->refs, 1u);
-		kmap_ep_bar(e->ep, KMAP_WHY_PROTOCOL);
-		return true;
-	}
-	if (l->peer_uid != own_uid() &&
-	    !connector_may_pair(&e->ep->tuple, l->peer_uid)) {
-		a_store_rel(&l->slots[slot].released[KMAP_ACCEPTOR], gen);
-		a_sub(&l->refs, 1u);
-		kmap_ep_bar(e->ep, KMAP_WHY_UID);
-		return true;
-	}
 	finish(e, fd, l, slot, gen);
 	a_sub(&l->refs, 1u);
 	return true;
@@ -725,6 +730,7 @@ greet(struct kmap_ent *e, int fd)
 		return;
 	}
 	l->peer_uid = uid;
+	l->stranger = uid != own_uid();
 	l->sock = kmap_fd_hide(kmap_sys_raise(sock));
 	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
 		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_HELLO,

@@ -358,6 +358,9 @@ quiet_too_long(struct kmap_ep *ep)
 	return true;
 }
 
+/* Steps without a byte in one call: honest ones are a handful. */
+#define STEPS_MAX 1000u
+
 /* rx.lock held. */
 static ssize_t
 rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
@@ -366,7 +369,10 @@ rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	ssize_t n;
 	int r;
 
-	for (;;) {
+	for (unsigned int i = 0; ; i++) {
+		/* A peer that publishes records for ever. */
+		if (kmap_unlikely(i > STEPS_MAX))
+			return broken(e, fd);
 		if (!kmap_rx_on_ring(ep)) {
 			n = tcp_recv(e, fd, op);
 			if (n == -ERESTART)
@@ -417,7 +423,8 @@ rx_go_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	ssize_t total = 0, n;
 	int inq = 0;
 
-	while (op->it.left > 0 && ep->link != NULL && kmap_dir_pass(ep) > 0) {
+	for (unsigned int i = 0; i < STEPS_MAX && op->it.left > 0 &&
+	    ep->link != NULL && kmap_dir_pass(ep) > 0; i++) {
 		if (kmap_rx_on_ring(ep))
 			n = ring_recv(e, op);
 		else if (kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 && inq > 0)
@@ -1074,7 +1081,7 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 		*look = true;
 		return k < 0 ? 0 : k & ~(POLLOUT | POLLWRNORM | POLLWRBAND);
 	}
-	while (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring, 1) == 0 &&
+	if (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring, 1) == 0 &&
 	    kmap_dir_pass(ep) > 0)
 		*look = true;
 	if (!kmap_rx_on_ring(ep) && ep->link != NULL && kmap_dir_pass(ep) > 0)
