@@ -768,6 +768,7 @@ stuck(int port, int how)
 {
 	struct kmap_dir_shm *d;
 	struct seg s;
+	pid_t pid;
 	bool fine;
 
 	if (!be_greeted(&s, port)) {
@@ -786,6 +787,14 @@ stuck(int port, int how)
 		return 1;
 	}
 	atomic_store(&d->rec_tcp, s.sent);
+	if (how == 0) {
+		/* Up, and down again behind bytes that are not there. */
+		atomic_store(&d->rec_ring, 100);
+		atomic_store(&d->nrec, 2);
+		send(s.tcp, "x", 1, MSG_NOSIGNAL);
+		fine = answers(port);
+		goto out;
+	}
 	atomic_store(&d->nrec, 1);
 	for (int i = 0; i < 500 && atomic_load(&d->passed) != 1; i++) {
 		static const uint64_t one = 1;
@@ -804,30 +813,21 @@ stuck(int port, int how)
 		printf("the record was not passed\n");
 		return 1;
 	}
-	if (how == 0) {
-		/* Bytes before a record, which are not there. */
-		atomic_store(&d->rec_ring, 100);
-		atomic_store(&d->nrec, 2);
+	/* Up and down and up for ever, without a byte between. */
+	atomic_store(&d->rec_ring, 0);
+	pid = fork();
+	if (pid == 0) {
 		send(s.tcp, "x", 1, MSG_NOSIGNAL);
-		fine = answers(port);
-	} else {
-		/* Up and down and up for ever, without a byte between. */
-		pid_t pid;
+		for (int i = 0; i < 400000000; i++) {
+			uint32_t k = atomic_load(&d->passed);
 
-		atomic_store(&d->rec_ring, 0);
-		pid = fork();
-		if (pid == 0) {
-			send(s.tcp, "x", 1, MSG_NOSIGNAL);
-			for (int i = 0; i < 400000000; i++) {
-				uint32_t k = atomic_load(&d->passed);
-
-				atomic_store(&d->nrec, k + 1);
-			}
-			_exit(0);
+			atomic_store(&d->nrec, k + 1);
 		}
-		fine = answers(port);
-		kill(pid, SIGKILL);
+		_exit(0);
 	}
+	fine = answers(port);
+	kill(pid, SIGKILL);
+out:
 	printf(fine ? "answers\n" : "hangs\n");
 	let_go(&s);
 	return !fine;
