@@ -8,8 +8,10 @@ const http = require('http');
 const path = require('path');
 
 const [how, port, sockets, times, ...sizes] = process.argv.slice(2);
-const agent = new http.Agent({
-	keepAlive: how === 'kept', maxSockets: Number(sockets),
+// Even without keepAlive an agent hands a socket on to a request that waits
+// for one: only without an agent has each request its own.
+const agent = how === 'kept' && new http.Agent({
+	keepAlive: true, maxSockets: Number(sockets),
 });
 let right = 0;
 
@@ -52,13 +54,17 @@ async function post(size) {
 async function main() {
 	for (const size of sizes) {
 		const all = [];
-		for (let i = 0; i < Number(times); i++)
+		for (let i = 0; i < Number(times); i++) {
 			all.push(get(size));
+			if (how === 'once')
+				await all[i];
+		}
 		await Promise.all(all);
 		if (how === 'kept')
 			await post(size);
 	}
-	agent.destroy();
+	if (agent)
+		agent.destroy();
 	console.log(right);
 }
 
