@@ -432,6 +432,7 @@ kmap_set_close(struct kmap_set *s, int fd)
 	s->nby_fd = 0;
 	s->by_fd = NULL;
 	s->bell = s->id = -1;
+	s->fd = -1;
 	kmap_unlock(&s->lock);
 	kmap_unlock(&kmap_fdtab_lock);
 	/* Sleepers may still look at it: it is kept, not reused. */
@@ -872,6 +873,11 @@ set_look(struct wait *w, bool kernel)
 	struct kmap_set *s = w->set;
 	int n = 0;
 
+	if (kmap_unlikely(s->nstash != 0)) {
+		while (n < w->max && s->nstash != 0)
+			w->evs[n++] = s->stash[--s->nstash];
+		return n;
+	}
 	if (kernel || ++s->unlooked >= KERNEL_EACH) {
 		s->unlooked = 0;
 		n = kmap_sys_epoll_look(s->fd, w->evs, w->max);
@@ -979,6 +985,8 @@ settle(struct kmap_set *s)
 		ring_set(s);
 }
 
+static void nested_watch(struct kmap_set *s);
+
 static int
 set_wait(struct wait *w)
 {
@@ -988,6 +996,8 @@ set_wait(struct wait *w)
 	int n;
 
 	for (;;) {
+		if (kmap_unlikely(s->nnested != 0))
+			nested_watch(s);
 		own_bells_take(s);
 		kmap_lock(&s->lock);
 		n = set_look(w, w->deadline == 1 && s->nhot == 0);
@@ -1040,6 +1050,39 @@ set_wait(struct wait *w)
 	return n;
 }
 
+/* An event that the kernel tells only once: one of an ordinary fd with
+ * EPOLLET or EPOLLONESHOT. */
+static bool
+told_once(const struct kmap_set *s, uint64_t data)
+{
+	for (size_t i = 0; i < s->nby_fd; i++) {
+		const struct kmap_item *it = s->by_fd[i];
+
+		if (it != NULL && !it->tagged && it->data == data &&
+		    (it->events & (EPOLLET | EPOLLONESHOT)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Bells that were answered already make the kernel's set look ready: they are
+ * taken, so that its readiness, for whoever looks from outside, is what user
+ * space knows. Levels come again by themselves, edges are kept.
+ */
+static void
+bells_clear(struct kmap_set *s)
+{
+	struct epoll_event evs[KMAP_STASH];
+	int n = kmap_sys_epoll_look(s->fd, evs,
+	    (int)(KMAP_STASH - s->nstash));
+
+	n = n > 0 ? filter(s, evs, n) : 0;
+	for (int i = 0; i < n; i++)
+		if (told_once(s, evs[i].data.u64))
+			s->stash[s->nstash++] = evs[i];
+}
+
 void
 kmap_set_watch(struct kmap_set *s)
 {
@@ -1049,8 +1092,34 @@ kmap_set_watch(struct kmap_set *s)
 		return;
 	own_bells_take(s);
 	kmap_lock(&s->lock);
+	if (s->nstash < KMAP_STASH)
+		bells_clear(s);
 	settle(s);
+	if (s->nstash != 0)
+		ring_set(s);
 	kmap_unlock(&s->lock);
+}
+
+/* Before a wait on s: the sets inside it show what they have. */
+static void
+nested_watch(struct kmap_set *s)
+{
+	for (unsigned int i = 0; i < s->nnested; i++) {
+		struct kmap_set *in = set_of(s->nested[i], false);
+
+		if (in != NULL && in != s)
+			kmap_set_watch(in);
+	}
+}
+
+static void
+nested_note(struct kmap_set *s, int fd)
+{
+	for (unsigned int i = 0; i < s->nnested; i++)
+		if (s->nested[i] == fd)
+			return;
+	if (s->nnested < KMAP_NESTED)
+		s->nested[s->nnested++] = fd;
 }
 
 static int
@@ -1086,6 +1155,8 @@ any_wait(struct wait *w, const struct timespec *ts)
 	int n;
 
 	if (a_load_acq(&s->tagged) == 0) {
+		if (kmap_unlikely(s->nnested != 0))
+			nested_watch(s);
 		n = plain_wait(w, ts);
 		if (n <= 0 || a_load_acq(&s->tagged) == 0)
 			return n;
@@ -1298,8 +1369,18 @@ kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 	r = ctl(ep, op, fd, ev);
 	/* An outer set looks at this one from now on. No lock is held: what
 	 * pends on its rings goes to sets by the table's. */
-	if (r == 0 && op == EPOLL_CTL_ADD && !kmap_vfork_child() &&
-	    (s = set_of(fd, false)) != NULL)
+	if (r != 0 || kmap_vfork_child())
+		return r;
+	if (op == EPOLL_CTL_ADD && (s = set_of(fd, false)) != NULL) {
+		struct kmap_set *out = set_of(ep, false);
+
+		if (out != NULL)
+			nested_note(out, fd);
+		kmap_set_watch(s);
+	}
+	/* And this one may be looked at: its change has to show. */
+	s = set_of(ep, false);
+	if (s != NULL && a_load(&s->watched) != 0)
 		kmap_set_watch(s);
 	return r;
 }

@@ -36,6 +36,9 @@ struct kmap_item {
 	struct kmap_item *next_free;
 };
 
+#define KMAP_NESTED	8
+#define KMAP_STASH	16
+
 struct kmap_set {
 	struct kmap_lock lock;
 	kmap_a32 fds;			/* numbers of this process */
@@ -50,6 +53,13 @@ struct kmap_set {
 	int id;				/* by which peers know it, -1 */
 	int commons[KMAP_COMMONS];
 	uint64_t base;			/* tags: base + fd, gen in the middle */
+	/* Epoll fds registered in it, which may be sets with rings. */
+	int nested[KMAP_NESTED];
+	unsigned int nnested;
+	/* Edges of ordinary fds, taken when the set was looked at from
+	 * outside: the next wait reports them. */
+	struct epoll_event stash[KMAP_STASH];
+	unsigned int nstash;
 	struct kmap_item **by_fd;
 	size_t nby_fd;
 	struct kmap_item *hot;		/* a ring list; the next to look at */
