@@ -974,18 +974,19 @@ last_rung(const struct kmap_set *s)
  * Others sleep in this set, or look at its fd from outside: what is hot must
  * not stay unarmed behind our back, and what is ready must show.
  */
-static void
+static uint64_t
 settle(struct kmap_set *s)
 {
 	uint64_t limit = UINT64_MAX;
 
 	if (a_load(&s->sleepers) == 0 && a_load(&s->watched) == 0)
-		return;
+		return limit;
 	if (set_arm(s, &limit))
 		ring_set(s);
+	return limit;
 }
 
-static void nested_watch(struct kmap_set *s);
+static uint64_t nested_watch(struct kmap_set *s);
 
 static int
 set_wait(struct wait *w)
@@ -1083,33 +1084,78 @@ bells_clear(struct kmap_set *s)
 			s->stash[s->nstash++] = evs[i];
 }
 
+bool
+kmap_set_concerns(struct kmap_set *s)
+{
+	return a_load_acq(&s->tagged) != 0;
+}
+
 void
+kmap_set_overdue(struct kmap_set *s)
+{
+	kmap_lock(&s->lock);
+	set_spill(s);
+	kmap_unlock(&s->lock);
+}
+
+uint64_t
 kmap_set_watch(struct kmap_set *s)
 {
+	uint64_t limit;
+
 	if (a_load(&s->watched) == 0)
 		a_store(&s->watched, 1u);
 	if (a_load(&s->tagged) == 0)
-		return;
+		return UINT64_MAX;
 	own_bells_take(s);
 	kmap_lock(&s->lock);
 	if (s->nstash < KMAP_STASH)
 		bells_clear(s);
-	settle(s);
+	limit = settle(s);
 	if (s->nstash != 0)
 		ring_set(s);
 	kmap_unlock(&s->lock);
+	return limit;
+}
+
+/* The i-th set inside s, if it has rings. */
+static struct kmap_set *
+nested_of(const struct kmap_set *s, unsigned int i)
+{
+	struct kmap_set *in = set_of(s->nested[i], false);
+
+	return in != NULL && in != s && kmap_set_concerns(in) ? in : NULL;
 }
 
 /* Before a wait on s: the sets inside it show what they have. */
-static void
+static uint64_t
 nested_watch(struct kmap_set *s)
 {
-	for (unsigned int i = 0; i < s->nnested; i++) {
-		struct kmap_set *in = set_of(s->nested[i], false);
+	uint64_t limit = UINT64_MAX;
+	struct kmap_set *in;
 
-		if (in != NULL && in != s)
-			kmap_set_watch(in);
+	for (unsigned int i = 0; i < s->nnested; i++)
+		if ((in = nested_of(s, i)) != NULL)
+			limit = kmap_min(limit, kmap_set_watch(in));
+	return limit;
+}
+
+/* What came for a set inside was a bell, and there is nothing after all. */
+static bool
+nested_vain(struct kmap_set *s, const struct epoll_event *ev)
+{
+	struct kmap_set *in;
+
+	for (unsigned int i = 0; i < s->nnested; i++) {
+		const struct kmap_item *it = item_of(s, s->nested[i]);
+
+		if (it == NULL || it->data != ev->data.u64 ||
+		    (in = nested_of(s, i)) == NULL)
+			continue;
+		kmap_set_watch(in);
+		return !(kmap_sys_poll1(s->nested[i], POLLIN) & POLLIN);
 	}
+	return false;
 }
 
 static void
@@ -1146,6 +1192,36 @@ plain_wait(const struct wait *w, const struct timespec *ts)
 	return n < 0 ? -errno : n;
 }
 
+/* A wait on a set that holds other sets. */
+static int
+nested_wait(struct wait *w, const struct timespec *ts)
+{
+	struct kmap_set *s = w->set;
+
+	for (;;) {
+		uint64_t limit = nested_watch(s), now = kmap_now();
+		struct wait part = *w;
+		int n, kept = 0;
+
+		if (limit != UINT64_MAX && w->deadline != 1)
+			part.deadline = w->deadline == 0 ? now + limit :
+			    kmap_min(w->deadline, now + limit);
+		n = plain_wait(&part, part.deadline == w->deadline ? ts :
+		    NULL);
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n; i++)
+			if (!nested_vain(s, &w->evs[i]))
+				w->evs[kept++] = w->evs[i];
+		if (kept > 0 || w->deadline == 1 ||
+		    (w->deadline != 0 && kmap_now() >= w->deadline))
+			return kept;
+		for (unsigned int i = 0; n == 0 && i < s->nnested; i++)
+			if (nested_of(s, i) != NULL)
+				kmap_set_overdue(nested_of(s, i));
+	}
+}
+
 /* A wait on a set in which nothing is tagged yet; that may change while we
  * sleep, so what comes is filtered. */
 static int
@@ -1155,9 +1231,8 @@ any_wait(struct wait *w, const struct timespec *ts)
 	int n;
 
 	if (a_load_acq(&s->tagged) == 0) {
-		if (kmap_unlikely(s->nnested != 0))
-			nested_watch(s);
-		n = plain_wait(w, ts);
+		n = kmap_unlikely(s->nnested != 0) ? nested_wait(w, ts) :
+		    plain_wait(w, ts);
 		if (n <= 0 || a_load_acq(&s->tagged) == 0)
 			return n;
 		kmap_lock(&s->lock);

@@ -458,8 +458,10 @@ kmap_wait_concerns(struct pollfd *fds, nfds_t n)
 		if (s == NULL)
 			continue;
 		set = atomic_load(&s->set);
-		if (kmap_unlikely(set != NULL))
+		if (kmap_unlikely(set != NULL)) {
 			kmap_set_watch(set);
+			yes |= kmap_set_concerns(set);
+		}
 		if (kmap_unlikely(a_load(&s->hidden)))
 			yes = true;
 		e = atomic_load(&s->ent);
@@ -581,12 +583,39 @@ carrier_events(const struct kmap_place *p, const struct kmap_ent *e,
 	return ev;
 }
 
+/* The epoll set with rings behind an fd that is polled. */
+static struct kmap_set *
+watched_set(const struct pollfd *f)
+{
+	struct kmap_fdslot *s = f->fd < 0 ? NULL : kmap_fdslot(f->fd);
+	struct kmap_set *set = s == NULL ? NULL : atomic_load(&s->set);
+
+	return set != NULL && kmap_set_concerns(set) ? set : NULL;
+}
+
+static uint64_t
+many_watch(struct many *m, bool overdue)
+{
+	uint64_t limit = UINT64_MAX;
+
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct kmap_set *set = watched_set(&m->fds[i]);
+
+		if (set != NULL && overdue)
+			kmap_set_overdue(set);
+		else if (set != NULL)
+			limit = kmap_min(limit, kmap_set_watch(set));
+	}
+	return limit;
+}
+
 /* Asks the kernel about the fds that are not ours, for at most `ns`. */
 static int
 many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
     const sigset_t *mask)
 {
 	nfds_t k = m->n;
+	struct kmap_set *set;
 	int r, cnt = 0;
 
 	for (nfds_t i = 0; i < m->n; i++) {
@@ -617,6 +646,13 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 		if (gated(&m->fds[i]) != NULL)
 			continue;
 		m->fds[i].revents = m->kernel[i].revents;
+		/* A bell without anything behind it. */
+		if ((m->fds[i].revents & POLLIN) &&
+		    (set = watched_set(&m->fds[i])) != NULL) {
+			kmap_set_watch(set);
+			if (!(kmap_sys_poll1(m->fds[i].fd, POLLIN) & POLLIN))
+				m->fds[i].revents &= ~(POLLIN | POLLRDNORM);
+		}
 		cnt += m->fds[i].revents != 0;
 	}
 	if (p != NULL && m->kernel[m->n].revents != 0) {
@@ -691,6 +727,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 			return 0;
 		if (many_poll(p, m, t0) || many_arm(p, m, &limit))
 			continue;
+		limit = kmap_min(limit, many_watch(m, false));
 		if (limit != UINT64_MAX)
 			stop = deadline == 0 ? t0 + limit :
 			    kmap_min(deadline, t0 + limit);
@@ -711,8 +748,10 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 			kmap_policy_woken(&p->policy, t0, many_rung(p, m),
 			    kmap_now());
 		kmap_bells_take(NULL);
-		if (limit != UINT64_MAX && kmap_now() >= stop)
+		if (limit != UINT64_MAX && kmap_now() >= stop) {
 			many_spill(m);
+			many_watch(m, true);
+		}
 	}
 }
 

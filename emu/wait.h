@@ -148,7 +148,16 @@ kmap_carrier(const struct kmap_ent *e, int fd)
 
 /* epoll.c, for poll and select on an epoll fd, close and fork. */
 struct kmap_set;
-void kmap_set_watch(struct kmap_set *s);
+/*
+ * Somebody looks at the set's fd from outside (poll, select, an outer set):
+ * from now on the kernel's readiness of the fd is exact whenever this was
+ * called. Returns for how long (ns) a wait may trust it: rings that are full
+ * are spilled by kmap_set_overdue after that.
+ */
+uint64_t kmap_set_watch(struct kmap_set *s);
+void kmap_set_overdue(struct kmap_set *s);
+/* Whether the set has rings in it. */
+bool kmap_set_concerns(struct kmap_set *s);
 void kmap_set_dup(struct kmap_set *s, int fd);
 void kmap_set_close(struct kmap_set *s, int fd);
 void kmap_items_close(int fd, bool keep);
