@@ -177,6 +177,7 @@ tw_rounds(struct tw_conn *c, bool up)
 	char m[64];
 	int i = 0;
 
+	tw_squeeze(c, false);
 	/* When a direction that spilled comes back is the library's affair. */
 	if (c->upped && (tw->flags & F_TCP))
 		up = false;

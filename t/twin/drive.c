@@ -448,6 +448,8 @@ wanted(const struct tw_case *c, char **pat, int n)
 		return false;
 	if (opt.acceptor && (c->flags & F_CON))
 		return false;
+	if (TW_ASAN && (c->flags & F_FAULT))
+		return false;
 	snprintf(name, sizeof name, "%s.%s", c->family, c->name);
 	for (int i = 0; i < n; i++)
 		if (!fnmatch(pat[i], name, 0) || !strcmp(pat[i], c->family))

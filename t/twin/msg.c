@@ -56,7 +56,7 @@ ones(void)
 		many[i] = (struct iovec){buf + i, 1};
 }
 
-CASE(iov, readv, 0)
+CASE(iov, readv, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	char *wall = tw_page(50);
@@ -97,7 +97,7 @@ CASE(iov, readv, 0)
 	}
 }
 
-CASE(iov, writev, 0)
+CASE(iov, writev, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	char *wall = tw_page(50);
@@ -134,7 +134,7 @@ CASE(iov, writev, 0)
 	}
 }
 
-CASE(iov, recvmsg, 0)
+CASE(iov, recvmsg, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	struct sockaddr_in6 name;
@@ -187,7 +187,7 @@ CASE(iov, recvmsg, 0)
 	}
 }
 
-CASE(iov, sendmsg, 0)
+CASE(iov, sendmsg, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -232,7 +232,7 @@ CASE(iov, sendmsg, 0)
 }
 
 /* Control data: what TCP takes, what it refuses. */
-CASE(iov, control, 0)
+CASE(iov, control, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	union {
@@ -275,7 +275,7 @@ CASE(iov, control, 0)
 
 /* ---- recvfrom's address ---- */
 
-CASE(recvfrom_addr, all, 0)
+CASE(recvfrom_addr, all, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	struct sockaddr_in a;
@@ -337,7 +337,7 @@ say_messages(struct tw_conn *c, const char *what, int r, bool in)
 			t_sent(c, " message", mm[i].msg_len);
 }
 
-CASE(mmsg, recv, 0)
+CASE(mmsg, recv, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	struct timespec ts;
@@ -378,7 +378,7 @@ CASE(mmsg, recv, 0)
 }
 
 /* The error after the first message is the next call's. */
-CASE(mmsg, recv_fault, 0)
+CASE(mmsg, recv_fault, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 	int v = -1;
@@ -403,7 +403,7 @@ CASE(mmsg, recv_fault, 0)
 	}
 }
 
-CASE(mmsg, send, 0)
+CASE(mmsg, send, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 
@@ -554,7 +554,7 @@ file(struct tw_conn *c, size_t n)
 	return f;
 }
 
-CASE(sendfile_own, offsets, 0)
+CASE(sendfile_own, offsets, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 

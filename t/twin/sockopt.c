@@ -154,7 +154,7 @@ CASE(sockopt, all, 0)
 	p_recv(c, 100);
 }
 
-CASE(sockopt, bad, 0)
+CASE(sockopt, bad, F_FAULT)
 {
 	struct tw_conn *c = tw_open();
 

@@ -572,6 +572,20 @@ settle(int fd)
 	}
 }
 
+/* The kernel's side of "full" must not give way later: the receiver's window
+ * may open a little without a read. With a send buffer that is far overdrawn
+ * there is room again only when nearly all was read. */
+void
+tw_squeeze(struct tw_conn *c, bool on)
+{
+	int v = on ? 1 : 212992;
+
+	if (c->squeezed == on)
+		return;
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &v, sizeof v);
+	c->squeezed = on;
+}
+
 long
 t_fill(struct tw_conn *c)
 {
@@ -579,6 +593,7 @@ t_fill(struct tw_conn *c)
 	long sum = 0;
 	ssize_t r;
 
+	tw_squeeze(c, false);
 	/* A wait for room is part of it: only then may a ring that stays full
 	 * give way to TCP, which takes more. */
 	for (int full = 0; full < 2;) {
@@ -599,6 +614,7 @@ t_fill(struct tw_conn *c)
 		c->tx += r;
 		sum += r;
 	}
+	tw_squeeze(c, true);
 	T("filled%s", sum > 0 ? "" : " nothing");
 	return sum;
 }

@@ -43,6 +43,7 @@ enum tw_peer {
 #define F_NOUP 2u /* no connection of this case need be upgraded */
 #define F_TCP 4u /* the bytes may go by TCP after an upgrade: spill, OOB */
 #define F_SLOW 8u /* more than a tenth of a second */
+#define F_FAULT 32u /* not under AddressSanitizer: bad pointers, cancellation */
 #define F_CON 16u /* the subject must be the connector */
 
 struct tw_case {
@@ -135,6 +136,7 @@ struct tw_conn {
 	unsigned txseed, rxseed;
 	bool count; /* the bytes must go by ring */
 	bool upped;
+	bool squeezed;
 };
 
 struct tw_conn *tw_open(void); /* connected, preamble done */
@@ -210,6 +212,7 @@ long pat_check(unsigned seed, uint64_t pos, const void *buf, size_t n);
 void t_drain(struct tw_conn *c, long n);
 /* send until EAGAIN, says that it was something; returns how much */
 long t_fill(struct tw_conn *c);
+void tw_squeeze(struct tw_conn *c, bool on);
 void tw_nonblock(int fd, bool on);
 void tw_timeo(int fd, int name, int ms);
 void *tw_page(size_t bytes); /* so many readable bytes before a wall */
