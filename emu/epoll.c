@@ -240,9 +240,14 @@ attach(struct kmap_set *s, int common)
 	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
 	if (s->bell < 0) {
 		s->id = kmap_bell_get(&s->bell);
-		if (s->bell < 0 || kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD,
-		    s->bell, &ev) != 0)
+		if (s->bell < 0)
 			return false;
+		if (kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, s->bell,
+		    &ev) != 0) {
+			kmap_bell_put(s->id, s->bell);
+			s->id = s->bell = -1;
+			return false;
+		}
 	}
 	for (int i = 0; i < KMAP_COMMONS; i++) {
 		if (s->commons[i] == common)

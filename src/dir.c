@@ -53,7 +53,8 @@ kmap_dir_may_up(struct kmap_ep *ep)
 	    ep->tx.bounce_from == ep->tx.bounce_to &&
 	    /* The second rule: every earlier record was passed. */
 	    a_load_acq(&d->passed) == ep->tx.nrec &&
-	    kmap_gate_consent(&ep->tx.gate);
+	    kmap_gate_consent(&ep->tx.gate) &&
+	    kmap_link_can_ring(ep->link) == 0;
 }
 
 /* A corked tail would wait 200 ms in the kernel while the ring goes ahead. */

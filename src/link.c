@@ -362,8 +362,12 @@ kmap_link_receive(struct kmap_link *l)
 	seen = a_load_acq(&peer->messages);
 	for (int i = 0; i < MESSAGES_MAX; i++) {
 		n = kmap_msg_recv(l->sock, &m, &fd, 1);
-		if (n < 0)
+		if (n < 0) {
+			/* No fd was left for it, or nonsense came. */
+			if (n != -EAGAIN && l->peer_fd[KMAP_PLACE_COMMON] < 0)
+				a_store(&l->mute, 1u);
 			break;
+		}
 		unsigned int place = m.kind == KMAP_MSG_WELCOME ?
 		    KMAP_PLACE_COMMON : m.arg;
 
@@ -379,6 +383,18 @@ kmap_link_receive(struct kmap_link *l)
 	}
 	a_store(&l->messages_read, seen);
 	kmap_unlock(&l->lock);
+}
+
+int
+kmap_link_can_ring(struct kmap_link *l)
+{
+	if (kmap_likely(l->peer_fd[KMAP_PLACE_COMMON] >= 0))
+		return 0;
+	if (!a_load(&l->mute) && !l->inherited)
+		kmap_link_receive(l);
+	if (l->peer_fd[KMAP_PLACE_COMMON] >= 0)
+		return 0;
+	return a_load(&l->mute) || l->inherited ? -EIO : -EAGAIN;
 }
 
 void

@@ -29,6 +29,7 @@ struct kmap_link {
 	int peer_fd[KMAP_PLACES];	/* the peer's placeholders, -1: none */
 	kmap_a32 messages_read;
 	uint32_t peer_uid;
+	kmap_a32 mute;			/* the peer's placeholder was lost */
 	bool stranger;			/* another uid than ours */
 	bool distrusted;		/* it announced what is not its own */
 	struct kmap_addr dest;		/* connector: where it leads */
@@ -93,6 +94,9 @@ unsigned int kmap_link_place(struct kmap_link *l, int id, int bell);
 /* Takes the peer's messages if there are any: one load when there are none. */
 void kmap_link_poll(struct kmap_link *l);
 
+/* 0: the peer can be rung; -EAGAIN: its placeholder has not come yet; else it
+ * never will, and nothing may move to a ring. */
+int kmap_link_can_ring(struct kmap_link *l);
 /* Whether fd may be written to as the peer's placeholder. */
 bool kmap_link_bell_good(const struct kmap_link *l, int fd);
 /* Writes the eventfd that wakes the peer's place. */

@@ -105,7 +105,7 @@ line(int fd, const char *fmt, va_list ap)
 	n += 3;
 	n += kmap_format(buf + n, sizeof(buf) - 1 - n, fmt, ap);
 	buf[n++] = '\n';
-	kmap_sys_write(fd, buf, n);
+	kmap_sys_append(fd, buf, n);
 }
 
 void

@@ -302,6 +302,12 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	}
 	if (a_load(&ep->holders) != 1)
 		return;
+	r = kmap_link_can_ring(ep->link);
+	if (r != 0) {
+		if (r != -EAGAIN)
+			kmap_ep_bar(ep, KMAP_WHY_LIMIT);
+		return;
+	}
 	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
 		return;
 	kmap_gate_close(&ep->rx.gate);

@@ -139,7 +139,7 @@ kmap_stats_write(void)
 			first = false;
 		}
 	put(&o, "}}\n");
-	kmap_sys_write(stats_fd, o.buf, o.n);
+	kmap_sys_append(stats_fd, o.buf, o.n);
 }
 
 static void

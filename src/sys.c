@@ -52,6 +52,20 @@ kmap_sys_poll1(int fd, int want)
 	return r < 0 ? (int)r : r == 0 ? 0 : p.revents;
 }
 
+ssize_t
+kmap_sys_append(int fd, const void *buf, size_t n)
+{
+	struct rlimit rl;
+	struct stat st;
+
+	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) == 0
+	    && rl.rlim_cur != RLIM_INFINITY &&
+	    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
+	    S_ISREG(st.st_mode) && (uint64_t)st.st_size + n > rl.rlim_cur)
+		return -EFBIG;
+	return kmap_sys_write(fd, buf, n);
+}
+
 int
 kmap_sys_raise(int fd)
 {

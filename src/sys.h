@@ -220,6 +220,10 @@ kmap_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Appends to a file, unless RLIMIT_FSIZE forbids: then the kernel would raise
+ * SIGXFSZ, which kills the application. */
+ssize_t kmap_sys_append(int fd, const void *buf, size_t n);
+
 /*
  * Duplicates a fresh fd to a high number with FD_CLOEXEC, so that the
  * application's own numbers stay the lowest free ones, and closes the
