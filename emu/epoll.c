@@ -263,6 +263,15 @@ attach(struct kmap_set *s, int common)
 	return false;
 }
 
+static void
+ring_set(struct kmap_set *s)
+{
+	static const uint64_t one = 1;
+
+	if (s->bell >= 0)
+		kmap_sys_write(s->bell, &one, sizeof(one));
+}
+
 static int
 register_tag(struct kmap_item *it, int op)
 {
@@ -306,6 +315,10 @@ item_tag(struct kmap_item *it, struct kmap_ent *e)
 	it->trigger = true;
 	it->seen_tail = e->ep->rx.ring.head;
 	hot_add(it);
+	/* Who sleeps there has not armed it. */
+	a_fence();
+	if (a_load(&s->sleepers) != 0)
+		ring_set(s);
 	return true;
 }
 
@@ -420,12 +433,30 @@ kmap_items_seen(struct kmap_ent *e)
 	return !items_each(e, item_not_waited);
 }
 
+/* Another number of a set, one of whose numbers goes. */
+static void
+set_renumber(struct kmap_set *s, int gone)
+{
+	for (int fd = 0; fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+		struct kmap_fdslot *sl = kmap_fdslot(fd);
+
+		if (sl == NULL)
+			fd |= KMAP_FD_CHUNK - 1;
+		else if (fd != gone && atomic_load(&sl->set) == s) {
+			s->fd = fd;
+			return;
+		}
+	}
+}
+
 void
 kmap_set_close(struct kmap_set *s, int fd)
 {
-	(void)fd;
-	if (a_sub(&s->fds, 1u) != 1)
+	if (a_sub(&s->fds, 1u) != 1) {
+		if (s->fd == fd)
+			set_renumber(s, fd);
 		return;
+	}
 	kmap_lock(&kmap_fdtab_lock);
 	kmap_lock(&s->lock);
 	for (size_t i = 0; i < s->nby_fd; i++)
@@ -470,8 +501,6 @@ kmap_sets_forked(bool child)
 	kmap_bells_forked();
 }
 
-static void ring_set(struct kmap_set *s);
-
 static bool
 item_full(struct kmap_item *it, struct kmap_ent *e)
 {
@@ -492,15 +521,6 @@ kmap_items_full(struct kmap_ent *e)
 }
 
 /* ---- bells ---- */
-
-static void
-ring_set(struct kmap_set *s)
-{
-	static const uint64_t one = 1;
-
-	if (s->bell >= 0)
-		kmap_sys_write(s->bell, &one, sizeof(one));
-}
 
 /* A connection was rung: every set that has it looks at it. */
 static void
@@ -1174,10 +1194,37 @@ nested_note(struct kmap_set *s, int fd)
 }
 
 static int
+plain_sleep(const struct wait *w, int ms, const struct timespec *ts)
+{
+	int n;
+
+	if (ts != NULL && kmap_real_has(KMAP_epoll_pwait2))
+		n = kmap_real.epoll_pwait2(w->set->fd, w->evs, w->max, ts,
+		    w->mask);
+	else
+		n = w->mask != NULL ? kmap_real.epoll_pwait(w->set->fd, w->evs,
+		    w->max, ms, w->mask) : kmap_real.epoll_wait(w->set->fd,
+		    w->evs, w->max, ms);
+	return n < 0 ? -errno : n;
+}
+
+static int
+plain_sleep_noted(const struct wait *w, int ms, const struct timespec *ts)
+{
+	struct set_sleep z __attribute__((cleanup(set_sleep_end))) =
+	    { w->set };
+
+	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
+	return plain_sleep(w, ms, ts);
+}
+
+/* A wait on a set in which nothing is tagged; 0, and it ends early, when
+ * that changes. */
+static int
 plain_wait(const struct wait *w, const struct timespec *ts)
 {
 	uint64_t now;
-	int ms = -1, n;
+	int ms = -1;
 
 	if (w->deadline == 1)
 		ms = 0;
@@ -1187,14 +1234,16 @@ plain_wait(const struct wait *w, const struct timespec *ts)
 		    (int)kmap_min((w->deadline - now + MS - 1) / MS,
 		    INT32_MAX);
 	}
-	if (ts != NULL && kmap_real_has(KMAP_epoll_pwait2))
-		n = kmap_real.epoll_pwait2(w->set->fd, w->evs, w->max, ts,
-		    w->mask);
-	else
-		n = w->mask != NULL ? kmap_real.epoll_pwait(w->set->fd, w->evs,
-		    w->max, ms, w->mask) : kmap_real.epoll_wait(w->set->fd,
-		    w->evs, w->max, ms);
-	return n < 0 ? -errno : n;
+	if (w->deadline == 1)
+		return plain_sleep(w, ms, ts);
+	/* Whoever tags an item in between has to ring. */
+	a_add(&w->set->sleepers, 1u);
+	a_fence();
+	if (a_load(&w->set->tagged) != 0) {
+		a_sub(&w->set->sleepers, 1u);
+		return 0;
+	}
+	return plain_sleep_noted(w, ms, ts);
 }
 
 /* A wait on a set that holds other sets. */
@@ -1238,12 +1287,13 @@ any_wait(struct wait *w, const struct timespec *ts)
 	if (a_load_acq(&s->tagged) == 0) {
 		n = kmap_unlikely(s->nnested != 0) ? nested_wait(w, ts) :
 		    plain_wait(w, ts);
-		if (n <= 0 || a_load_acq(&s->tagged) == 0)
+		if (n < 0 || a_load_acq(&s->tagged) == 0)
 			return n;
 		kmap_lock(&s->lock);
 		n = filter(s, w->evs, n);
 		kmap_unlock(&s->lock);
-		if (n > 0 || w->deadline == 1)
+		if (n > 0 || w->deadline == 1 ||
+		    (w->deadline != 0 && kmap_now() >= w->deadline))
 			return n;
 	}
 	return set_wait(w);
@@ -1492,6 +1542,9 @@ ctl(int ep, int op, int fd, struct epoll_event *ev)
 	if (op != EPOLL_CTL_ADD || a_load(&s->tagged) != 0) {
 		kmap_lock(&s->lock);
 		r = ctl_tagged(s, op, fd, &copy);
+		/* Whoever sleeps in it is told of what it waits for now. */
+		if (r == 0 && op != EPOLL_CTL_DEL && a_load(&s->sleepers) != 0)
+			settle(s);
 		kmap_unlock(&s->lock);
 		if (r != -EAGAIN)
 			return r;

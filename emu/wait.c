@@ -479,7 +479,6 @@ struct many {
 	struct pollfd *fds;		/* the application's */
 	struct pollfd *kernel;		/* n + 1: what the kernel is asked */
 	nfds_t n;
-	bool looked;		/* an edge was taken */
 };
 
 /* Fills revents of the endpoints; returns how many are ready. */
@@ -655,10 +654,8 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 		}
 		cnt += m->fds[i].revents != 0;
 	}
-	if (p != NULL && m->kernel[m->n].revents != 0) {
+	if (p != NULL && m->kernel[m->n].revents != 0)
 		kmap_place_harvest(p);
-		m->looked = true;
-	}
 	return cnt;
 }
 
@@ -707,19 +704,15 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 	struct kmap_place *p = kmap_place_get();
 
 	for (;;) {
-		int ours = many_ready(p, m), r;
 		uint64_t t0, now, stop = deadline;
 		struct timespec ts;
 		uint64_t limit = UINT64_MAX;
+		/* The kernel first: the carriers' edges say where to look. */
+		int r = many_kernel(p, m, &zero, NULL), ours;
 
-		r = many_kernel(p, m, &zero, NULL);
 		if (r < 0)
 			return r;
-		/* An edge that this look took is told to nobody else. */
-		if (ours + r == 0 && m->looked) {
-			m->looked = false;
-			continue;
-		}
+		ours = many_ready(p, m);
 		if (ours + r > 0 || deadline == 1)
 			return ours + r;
 		t0 = kmap_now();

@@ -1070,6 +1070,32 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 
 /* ---- readiness ---- */
 
+/*
+ * A reset shows in steps in the kernel: the error, then, when megabytes that
+ * waited were freed, the state and the shutdowns. Whoever polls, as a sleeper
+ * does not, may look in between. An error that stands alone is another one.
+ */
+#define STEPS_NS	2000000u
+
+static int
+carrier_poll(struct kmap_ep *ep, int fd, int want)
+{
+	uint64_t t0 = 0;
+	int k;
+
+	for (;;) {
+		k = kmap_sys_poll1(fd, want | POLLIN | POLLRDHUP);
+		if (k <= 0 || !(k & (POLLERR | POLLHUP)) ||
+		    ((k & POLLHUP) && (k & POLLRDHUP)) || ep->rx.soft_error)
+			return k;
+		if (t0 == 0)
+			t0 = kmap_now();
+		else if (kmap_now() - t0 > STEPS_NS)
+			ep->rx.soft_error = true;
+		kmap_sys_yield();
+	}
+}
+
 static int
 rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 {
@@ -1077,7 +1103,7 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	int ev = 0, k;
 
 	if (kmap_unlikely(ep->rx.frozen)) {
-		k = kmap_sys_poll1(fd, want | POLLIN | POLLRDHUP);
+		k = carrier_poll(ep, fd, want);
 		*look = true;
 		return k < 0 ? 0 : k & ~(POLLOUT | POLLWRNORM | POLLWRBAND);
 	}
@@ -1096,7 +1122,7 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	}
 	if (!*look)
 		return ev;
-	k = kmap_sys_poll1(fd, want | POLLIN | POLLRDHUP);
+	k = carrier_poll(ep, fd, want);
 	if (k < 0)
 		return ev;
 	/* While it is readable it stays so, or is drained through us. */
