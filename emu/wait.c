@@ -129,7 +129,11 @@ kmap_place_get(void)
 		struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
 			.data.u64 = KMAP_TAG_BELL };
 
-		kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, p->bell, &ev);
+		if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, p->bell,
+		    &ev) != 0) {
+			kmap_bell_put(p->id, p->bell);
+			p->id = p->bell = -1;
+		}
 	}
 	p->policy.never = real_time();
 	kmap_self.place = p;
@@ -153,7 +157,7 @@ kmap_place_forget(void)
 	kmap_self.depth = 0;
 }
 
-void
+bool
 kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
@@ -162,18 +166,21 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 	int bell = e->ep->link != NULL ? e->ep->link->my_common :
 	    e->preconsent ? kmap_common_fd() : -1;
 
+	/* Before it is paired there is nobody who could ring. */
 	if (bell < 0)
-		return;
+		return e->ep->link == NULL && !e->preconsent;
 	for (int i = 0; i < KMAP_COMMONS; i++) {
 		if (p->commons[i] == bell)
-			return;
+			return true;
 		if (p->commons[i] < 0) {
 			if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, bell,
-			    &ev) == 0)
-				p->commons[i] = bell;
-			return;
+			    &ev) != 0)
+				return false;
+			p->commons[i] = bell;
+			return true;
 		}
 	}
+	return false;
 }
 
 struct kmap_reg *
@@ -195,7 +202,11 @@ kmap_place_watch(struct kmap_place *p, struct kmap_ent *e, int fd,
 	ev.data.u64 = (uint64_t)gen << 32 | (uint32_t)fd;
 	e2 = kmap_sys_epoll_ctl(p->ep, op, fd, &ev);
 	if (e2 == -EEXIST)
-		kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_MOD, fd, &ev);
+		e2 = kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_MOD, fd, &ev);
+	if (e2 != 0) {
+		*r = (struct kmap_reg){ .ep = NULL };
+		return NULL;
+	}
 	*r = (struct kmap_reg){ e->ep, gen, fd, ev.events, true };
 	return r;
 }
@@ -345,13 +356,18 @@ sleeping_end(struct sleeping *s)
 
 /* Without a place (no fd is left): short sleeps on the carrier. */
 static int
-wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline)
+wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline,
+    struct kmap_ran ran)
 {
 	struct pollfd p = { .fd = fd, .events = (short)want };
 
 	kmap_real.poll(&p, 1, 1);
+	if ((want & POLLOUT) && e->ep->link != NULL && kmap_tx_on_ring(e->ep))
+		kmap_tx_spill(e);
 	if (one_changed(e, want, NULL) || p.revents != 0)
 		return 0;
+	if (kmap_interrupted(ran, deadline != 0))
+		return -EINTR;
 	return deadline != 0 && kmap_now() >= deadline ? -EAGAIN : 0;
 }
 
@@ -372,12 +388,13 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	kmap_note_in(e, a_load(&ep->gen), fd, KMAP_IN_SLEEP);
 	fd = kmap_carrier(e, fd);
 	if (p == NULL)
-		return wait_poor(e, fd, want, deadline);
+		return wait_poor(e, fd, want, deadline, ran);
 	began = t0 = kmap_now();
 	if (one_poll(p, e, want, t0, peek))
 		return 0;
-	kmap_place_bell(p, e);
 	r = kmap_place_watch(p, e, fd, out_tcp ? EPOLLOUT : 0);
+	if (r == NULL || !kmap_place_bell(p, e))
+		return wait_poor(e, fd, want, deadline, ran);
 	if (r->look && !*look) {
 		/* Nobody looked at the carrier since its last edge. */
 		r->look = false;
@@ -479,6 +496,7 @@ struct many {
 	struct pollfd *fds;		/* the application's */
 	struct pollfd *kernel;		/* n + 1: what the kernel is asked */
 	nfds_t n;
+	bool poor;		/* something cannot wake us: short sleeps */
 };
 
 /* Fills revents of the endpoints; returns how many are ready. */
@@ -498,10 +516,14 @@ many_ready(struct kmap_place *p, struct many *m)
 			r = kmap_place_watch(p, e, m->fds[i].fd,
 			    (m->fds[i].events & POLLOUT) &&
 			    !kmap_tx_on_ring(e->ep) ? EPOLLOUT : 0);
-			look = r->look || !kmap_rx_on_ring(e->ep);
+			if (r == NULL)
+				m->poor = true;
+			else
+				look = r->look || !kmap_rx_on_ring(e->ep);
 			m->fds[i].revents = (short)kmap_ready(e, m->fds[i].fd,
 			    m->fds[i].events, &look);
-			r->look = look;
+			if (r != NULL)
+				r->look = look;
 		} else
 			m->fds[i].revents = (short)kmap_ready(e, m->fds[i].fd,
 			    m->fds[i].events, &look);
@@ -530,8 +552,8 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 
 		if (e == NULL)
 			continue;
-		if (p != NULL)
-			kmap_place_bell(p, e);
+		if (p != NULL && !kmap_place_bell(p, e))
+			m->poor = true;
 		if (one_arm(p, e, m->fds[i].events, NULL))
 			return true;
 		if (!(m->fds[i].events & POLLOUT) || e->ep->link == NULL)
@@ -724,7 +746,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		if (limit != UINT64_MAX)
 			stop = deadline == 0 ? t0 + limit :
 			    kmap_min(deadline, t0 + limit);
-		if (p == NULL)
+		if (p == NULL || m->poor)
 			stop = t0 + MS;
 		now = kmap_now();
 		if (stop != 0 && stop < now)

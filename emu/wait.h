@@ -67,7 +67,7 @@ void kmap_place_forget(void);
 struct kmap_reg *kmap_place_watch(struct kmap_place *p, struct kmap_ent *e,
 				  int fd, uint32_t out);
 /* Makes it listen to the bell of e's link (or of its offers). */
-void kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e);
+bool kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e);
 /* Takes what the hidden set has, without sleeping. */
 void kmap_place_harvest(struct kmap_place *p);
 

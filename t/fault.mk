@@ -1,8 +1,22 @@
 # Tests of faults, t4xxx: kills, hostile peers, limits, leaks.
-check_PROGRAMS += t4010-kills fault/duel
-TESTS += t4010-kills
+check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
+	fault/inject
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
 fault_duel_LDFLAGS = -rdynamic
 fault_duel_LDADD = libtap.la -lpthread
+fault_serve_SOURCES = fault/serve.c
+fault_serve_LDADD = -lpthread
+fault_hostile_SOURCES = fault/hostile.c
+fault_hostile_LDADD = $(top_builddir)/src/libkmap.la
+fault_inject_SOURCES = fault/inject.c
+fault_inject_LDADD =
+
+FAULT_TESTS = \
+	t4020-hostile.t \
+	t4021-greetings.t \
+	t4030-limits.t
+
+dist_check_SCRIPTS += $(FAULT_TESTS)
+TESTS += t4010-kills $(FAULT_TESTS)

@@ -10,6 +10,8 @@
  *	serve ask PORT ROUNDS MS	ROUNDS small exchanges on one connection,
  *					MS apart; FROM=port in the environment
  *					is the port it comes from
+ *	serve hold PORT COUNT		so many connections at once; prints how
+ *					many were answered
  *	serve poke PORT MS		connections one after the other, for so
  *					long, read and written in many ways;
  *					what comes and what fails is nobody's
@@ -295,6 +297,30 @@ round_trip(int fd, uint64_t seed, size_t n)
 	}
 }
 
+static void
+hold(int port, int n)
+{
+	int fds[1024], yes = 0;
+	char c;
+
+	for (int i = 0; i < n && i < 1024; i++) {
+		struct timeval tv = { .tv_usec = 200000 };
+
+		fds[i] = dial(port);
+		setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+		for (int k = 0; k < 20; k++) {
+			if (send(fds[i], "?", 1, MSG_NOSIGNAL) != 1 ||
+			    recv(fds[i], &c, 1, 0) != 1)
+				break;
+			yes += k == 19;
+		}
+		/* Some without an answer: there will be no more. */
+		if (yes + 3 < i)
+			break;
+	}
+	printf("%d\n", yes);
+}
+
 /* ---- a client that takes whatever comes ---- */
 
 static void
@@ -412,7 +438,9 @@ main(int argc, char **argv)
 			usleep((useconds_t)bytes * 1000);
 		}
 		close(fd);
-	} else if (strcmp(argv[1], "poke") == 0 && argc == 4)
+	} else if (strcmp(argv[1], "hold") == 0 && argc == 4)
+		hold(port, n);
+	else if (strcmp(argv[1], "poke") == 0 && argc == 4)
 		poke(port, n);
 	else
 		return 2;
