@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define RWF_NOWAIT_	8
+/* HIPRI, DSYNC, SYNC, NOWAIT, APPEND: what a socket lets pass. */
+#define RWF_KNOWN	0x1f
 /* A send longer than this is cut, so that it can move midway. */
 #define LONG_SEND	(100u << 10)
 
@@ -182,13 +184,16 @@ put_inq(struct msghdr *msg, size_t room, int inq)
 		msg->msg_controllen = kmap_min(CMSG_SPACE(sizeof(inq)), room);
 }
 
-static void
+static int
 rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
 {
 	size_t room = req->msg != NULL ? req->msg->msg_controllen : 0;
+	socklen_t none = 0;
 
-	if (req->addrlen != NULL && req->addr != NULL)
-		*req->addrlen = 0;
+	/* recvfrom(2) tells where the length goes only after the bytes. */
+	if (req->addr != NULL && kmap_copy(req->addrlen, &none,
+	    sizeof(none)) != 0)
+		return -EFAULT;
 	if (req->msg != NULL) {
 		if (req->msg->msg_name != NULL)
 			req->msg->msg_namelen = 0;
@@ -198,6 +203,7 @@ rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
 			put_inq(req->msg, room, kmap_rx_hint(c->ent,
 			    kmap_carrier(c->ent, c->fd)));
 	}
+	return 0;
 }
 
 /* A call that waits, from its first sleep to its end: a close by another
@@ -330,8 +336,7 @@ rx_nothing(struct kmap_iocall *c, const struct kmap_rxreq *req, bool nb)
 		return rx_by_kernel(c, req);
 	if (r < 0)
 		return r;
-	rx_outputs(c, req);
-	return 0;
+	return rx_outputs(c, req);
 }
 
 ssize_t
@@ -355,6 +360,11 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 		return r;
 	if (op.it.left == 0 && sys5)
 		return 0;
+	if (kmap_unlikely(req->rwf & ~RWF_KNOWN))
+		return -EOPNOTSUPP;
+	if (req->msg != NULL && req->msg->msg_name != NULL &&
+	    (int)req->msg->msg_namelen < 0)
+		return -EINVAL;
 	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
 	if (op.it.left == 0)
@@ -364,8 +374,8 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 		return rx_by_kernel(c, req);
 	if (r < 0 && done == 0)
 		return r;
-	rx_outputs(c, req);
-	return (ssize_t)done;
+	r = rx_outputs(c, req);
+	return r != 0 ? r : (ssize_t)done;
 }
 
 /* ---- sending ---- */
@@ -447,6 +457,33 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 	}
 }
 
+/*
+ * An address or control data means nothing on a connected TCP socket, but a
+ * wrong one is refused: the kernel judges it with the same call without bytes.
+ */
+static int
+tx_refused(struct kmap_iocall *c, const struct kmap_txreq *req)
+{
+	struct msghdr m = { 0 };
+	ssize_t r;
+
+	if (kmap_unlikely(req->rwf & ~RWF_KNOWN))
+		return -EOPNOTSUPP;
+	if (kmap_likely(req->addr == NULL && (req->msg == NULL ||
+	    (req->msg->msg_name == NULL && req->msg->msg_controllen == 0))))
+		return 0;
+	if (req->msg == NULL)
+		r = kmap_syscall(SYS_sendto, c->fd, NULL, 0, req->flags |
+		    MSG_DONTWAIT, req->addr, req->addrlen);
+	else {
+		m = *req->msg;
+		m.msg_iov = NULL;
+		m.msg_iovlen = 0;
+		r = kmap_sys_sendmsg(c->fd, &m, req->flags | MSG_DONTWAIT);
+	}
+	return r < 0 && r != -EAGAIN ? (int)r : 0;
+}
+
 ssize_t
 kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 {
@@ -470,6 +507,9 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 	if (op.it.left == 0)
 		return req->call == KMAP_writev || req->call == KMAP_pwritev2 ?
 		    0 : tx_by_kernel(c, req);
+	r = tx_refused(c, req);
+	if (r != 0)
+		return r;
 	nb = nonblocking(e, c->fd) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
 	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);

@@ -2,6 +2,7 @@
 
 #include "call.h"
 #include "family.h"
+#include "guard.h"
 
 #include "dir.h"
 #include "env.h"
@@ -13,6 +14,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 /* How endpoints begin and end in this process: numbers, forks, new images. */
 
@@ -21,8 +23,13 @@
 static void
 opened(int fd, int role)
 {
-	struct kmap_ent *e = kmap_ent_open(fd, role);
+	struct kmap_ent *e;
 
+	/* Inert in a program that gained privileges; the constructor said so
+	 * by leaving us asleep, unless it has not run yet. */
+	if (kmap_unlikely(!kmap_awake) && getauxval(AT_SECURE))
+		return;
+	e = kmap_ent_open(fd, role);
 	if (e == NULL)
 		return;
 	if (kmap_conf.upgrade == KMAP_NOW)

@@ -3,9 +3,16 @@
 #include "call.h"
 #include "family.h"
 
+#include "stream.h"
+
 ssize_t
 kmap_sendfile(int out, int in, off_t *off, size_t n)
 {
+	struct kmap_ent *from = kmap_fd_ent(in);
+
+	/* A socket as the file: the kernel splices it, behind our back. */
+	if (kmap_unlikely(from != NULL) && !kmap_vfork_child())
+		kmap_go_down(from, in, KMAP_WHY_PASSED);
 	if (kmap_unlikely(kmap_fd_ent(out) != NULL))
 		return kmap_ret(kmap_sendfile_ring(out, in, off, n));
 	return kmap_ret(kmap_real.sendfile(out, in, off, n));

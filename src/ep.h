@@ -60,6 +60,7 @@ struct kmap_ep {
 		int32_t error;		/* -errno to be told once */
 		bool eof;		/* the carrier said FIN */
 		bool frozen;		/* bounced: the kernel's again */
+		bool shut;		/* shutdown(SHUT_RD) of our own */
 		bool soft_error;	/* POLLERR does not mean the end */
 		uint64_t tcp;		/* TCP bytes read, once consented */
 		uint64_t looked_at;	/* when the carrier was looked at */

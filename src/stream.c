@@ -1120,6 +1120,10 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 		if (ep->rx.error != 0 || ep->rx.eof)
 			ev |= POLLIN | POLLRDNORM;
 	}
+	/* The peer has ended: RDHUP, HUP and ERR show beside unread bytes. */
+	if (ep->link != NULL && (ep->rx.shut ||
+	    (a_load(&ep->rx.ring.shm->sflags) & KMAP_BYE)))
+		*look = true;
 	if (!*look)
 		return ev;
 	k = carrier_poll(ep, fd, want);

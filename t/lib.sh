@@ -91,10 +91,26 @@ pass()
 	echo "ok $((++tap_run)) - $*"
 }
 
+# known NAME: why a check that failed is a known difference (see t/known)
+known()
+{
+	local pattern why
+	while IFS=$'\t' read -r pattern why; do
+		[ -n "$why" ] && [[ $pattern != '#'* ]] || continue
+		[[ $1 =~ $pattern ]] && echo "$why" && return
+	done <"$srcdir/known"
+	return 1
+}
+
 fail()
 {
-	tap_failed=$((tap_failed + 1))
-	echo "not ok $((++tap_run)) - $*"
+	local why
+	if why=$(known "$*"); then
+		echo "not ok $((++tap_run)) - $* # TODO $why"
+	else
+		tap_failed=$((tap_failed + 1))
+		echo "not ok $((++tap_run)) - $*"
+	fi
 	return 1
 }
 
