@@ -1,6 +1,6 @@
 # Tests of faults, t4xxx: kills, hostile peers, limits, leaks.
 check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
-	fault/inject
+	fault/inject fault/hidden
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
@@ -10,13 +10,17 @@ fault_serve_SOURCES = fault/serve.c
 fault_serve_LDADD = -lpthread
 fault_hostile_SOURCES = fault/hostile.c
 fault_hostile_LDADD = $(top_builddir)/src/libkmap.la
+fault_hidden_SOURCES = fault/hidden.c
 fault_inject_SOURCES = fault/inject.c
 fault_inject_LDADD =
 
 FAULT_TESTS = \
 	t4020-hostile.t \
 	t4021-greetings.t \
-	t4030-limits.t
+	t4030-limits.t \
+	t4040-leaks.t \
+	t4050-hidden-fds.t \
+	t4060-secure.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)
