@@ -24,3 +24,10 @@ FAULT_TESTS = \
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)
+
+# The ring between two threads, and once more under ThreadSanitizer.
+check_PROGRAMS += t1010-ring
+t1010_ring_SOURCES = t1010-ring.c
+t1010_ring_LDADD = libtap.la $(top_builddir)/src/libkmap.la -lpthread
+dist_check_SCRIPTS += t1011-ring-tsan.t
+TESTS += t1010-ring t1011-ring-tsan.t
