@@ -284,6 +284,7 @@ kmap_fork_before(int kind)
 	/* The child's copies of the tables must be whole. */
 	kmap_lock(&kmap_fdtab_lock);
 	kmap_lock(&kmap_links_lock);
+	kmap_links_fork();
 	kmap_ent_each(held_once_more, NULL);
 }
 

@@ -361,7 +361,8 @@ kmap_link_receive(struct kmap_link *l)
 	kmap_lock(&l->lock);
 	seen = a_load_acq(&peer->messages);
 	for (int i = 0; i < MESSAGES_MAX; i++) {
-		n = kmap_msg_recv(l->sock, &m, &fd, 1);
+		n = kmap_msg_recv(l->sock, &m, &fd, 1,
+		    l->forked_early ? MSG_PEEK : 0);
 		if (n < 0) {
 			/* No fd was left for it, or nonsense came. */
 			if (n != -EAGAIN && l->peer_fd[KMAP_PLACE_COMMON] < 0)
@@ -380,6 +381,9 @@ kmap_link_receive(struct kmap_link *l)
 		else if ((l->peer_fd[place] = kmap_fd_hide(fd)) >= 0 &&
 		    m.kind == KMAP_MSG_PLACE)
 			a_or(&peer->acked, UINT64_C(1) << place);
+		/* It stays for the other process. */
+		if (l->forked_early)
+			break;
 	}
 	a_store(&l->messages_read, seen);
 	kmap_unlock(&l->lock);
@@ -390,18 +394,19 @@ kmap_link_can_ring(struct kmap_link *l)
 {
 	if (kmap_likely(l->peer_fd[KMAP_PLACE_COMMON] >= 0))
 		return 0;
-	if (!a_load(&l->mute) && !l->inherited)
+	if (!a_load(&l->mute) && (!l->inherited || l->forked_early))
 		kmap_link_receive(l);
 	if (l->peer_fd[KMAP_PLACE_COMMON] >= 0)
 		return 0;
-	return a_load(&l->mute) || l->inherited ? -EIO : -EAGAIN;
+	return a_load(&l->mute) || (l->inherited && !l->forked_early) ?
+	    -EIO : -EAGAIN;
 }
 
 void
 kmap_link_poll(struct kmap_link *l)
 {
 	if (kmap_unlikely(a_load(&l->ctl->side[!l->side].messages) !=
-	    a_load(&l->messages_read)) && !l->inherited)
+	    a_load(&l->messages_read)) && !l->inherited && !l->forked_early)
 		kmap_link_receive(l);
 }
 
@@ -427,6 +432,21 @@ kmap_link_place(struct kmap_link *l, int id, int bell)
 	else
 		a_and(&l->told, ~bit);
 	return KMAP_PLACE_COMMON;
+}
+
+void
+kmap_links_fork(void)
+{
+	struct kmap_link *l;
+
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next)) {
+		if (l->peer_fd[KMAP_PLACE_COMMON] >= 0 || l->inherited)
+			continue;
+		kmap_link_receive(l);
+		if (l->peer_fd[KMAP_PLACE_COMMON] < 0)
+			l->forked_early = true;
+	}
 }
 
 void
@@ -518,7 +538,7 @@ kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds, int nfds)
 }
 
 int
-kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds)
+kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds, int flags)
 {
 	union {
 		struct cmsghdr h;
@@ -533,7 +553,8 @@ kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds)
 	int got = 0, bad = 0;
 	ssize_t r;
 
-	r = kmap_sys_recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	r = kmap_sys_recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC |
+	    flags);
 	if (r < 0)
 		return (int)r;
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&mh); h != NULL;

@@ -35,6 +35,9 @@ struct kmap_link {
 	struct kmap_addr dest;		/* connector: where it leads */
 	kmap_a32 refs;			/* endpoints of this process on it */
 	bool inherited;			/* by fork: scan, do not read */
+	/* Forked before the peer's welcome came: both processes look at it
+	 * without taking it (MSG_PEEK duplicates its fd). */
+	bool forked_early;
 	kmap_a32 wait_seen;		/* an endpoint's waiting was seen */
 	kmap_a32 missed;		/* connector: an offer went unclaimed */
 	/* connector: which slots are free, and their generations */
@@ -72,6 +75,8 @@ void kmap_link_free(struct kmap_link *l);
 /* Frees links that nobody uses and whose peer is gone. */
 void kmap_link_reap(void);
 bool kmap_link_dead(struct kmap_link *l);
+/* Before a fork, kmap_links_lock held. */
+void kmap_links_fork(void);
 /* In the child of a fork: links without endpoints go, the others are the
  * parent's to read. */
 void kmap_links_forked(void);
@@ -107,6 +112,7 @@ int kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds,
     int nfds);
 /* Fds come raised and CLOEXEC. Returns how many fds, or -errno; -EPIPE when
  * the other end closed. */
-int kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds);
+int kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds,
+    int flags);
 
 #endif

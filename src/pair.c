@@ -522,7 +522,7 @@ greeted(struct kmap_ent *e, int fd)
 			return;
 		}
 	}
-	n = kmap_msg_recv(e->rdv_conn, &m, fds, 2);
+	n = kmap_msg_recv(e->rdv_conn, &m, fds, 2, 0);
 	if (n == -EAGAIN)
 		return;
 	if (n < 0 || n != 2 || m.kind != KMAP_MSG_HELLO ||
