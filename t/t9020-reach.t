@@ -34,7 +34,10 @@ ok "result and errno are those without the library" \
 env LD_PRELOAD="$KMAP_LIB:$spy" "$reach" count < /dev/null > "$tmp/counts" \
 	2> "$tmp/err" || diag "$(cat "$tmp/err")"
 [ "$(wc -l < "$tmp/counts")" -gt 200 ] || echo "few counts" >> "$tmp/counts"
-grep -v ' 1$' "$tmp/counts" > "$tmp/wrong"
+# closefrom goes around the library's own numbers by close_range, and a raw
+# rt_sigaction to the code behind sigaction.
+grep -v -e ' 1$' -e '^closefrom 0$' -e '^SYS_rt_sigaction 0$' \
+	"$tmp/counts" > "$tmp/wrong"
 ok "each reaches its function of libc exactly once" \
 	diff /dev/null "$tmp/wrong"
 # Nothing but the order of the preloads makes that constructor the first.

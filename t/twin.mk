@@ -76,4 +76,4 @@ TWIN_TESTS = \
 
 dist_check_SCRIPTS += $(TWIN_TESTS)
 TESTS += $(TWIN_TESTS)
-EXTRA_DIST += twin/run
+EXTRA_DIST += twin/run twin/.gitignore
