@@ -15,8 +15,9 @@
 #include <string.h>
 
 #define RWF_NOWAIT_	8
-/* HIPRI, DSYNC, SYNC, NOWAIT, APPEND: what a socket lets pass. */
-#define RWF_KNOWN	0x1f
+#define RWF_NOSIGNAL_	0x100
+/* RWF_HIPRI, DSYNC, SYNC, NOWAIT, APPEND */
+#define RWF_PLAIN	0x1f
 /* A send longer than this is cut, so that it can move midway. */
 #define LONG_SEND	(100u << 10)
 
@@ -154,12 +155,31 @@ rx_by_kernel(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	};
 	ssize_t r;
 
-	if (req->flags & MSG_OOB)
-		kmap_go_down(c->ent, c->fd, KMAP_WHY_URGENT);
+	/* (Urgent data lies beside the stream, and comes by TCP always.) */
 	if (req->msg == NULL)
 		return kmap_ret(kmap_real.recvmsg(c->fd, &m, req->flags));
 	r = kmap_ret(kmap_real.recvmsg(c->fd, req->msg, req->flags));
 	return r;
+}
+
+/*
+ * RWF_* beyond those that every Linux takes on a socket: the kernel is asked
+ * on a socket of no connection, where it looks at them before anything else.
+ */
+static int
+rwf_asked(int rwf, bool tx)
+{
+	char b = 0;
+	struct iovec v = { &b, 1 };
+	int fd = kmap_sys_raise(kmap_real.socket(AF_UNIX, SOCK_STREAM |
+	    SOCK_CLOEXEC, 0)), r;
+
+	if (fd < 0)
+		return -EOPNOTSUPP;
+	r = (int)kmap_syscall(tx ? SYS_pwritev2 : SYS_preadv2, fd, &v, 1, -1,
+	    -1, rwf);
+	kmap_sys_close(fd);
+	return r == -EOPNOTSUPP ? r : 0;
 }
 
 /* As the kernel's put_cmsg: what does not fit is cut and said so. */
@@ -184,26 +204,42 @@ put_inq(struct msghdr *msg, size_t room, int inq)
 		msg->msg_controllen = kmap_min(CMSG_SPACE(sizeof(inq)), room);
 }
 
+/* As the kernel's move_addr_to_user, of an address that has no bytes. */
+static int
+put_no_addr(socklen_t *lenp)
+{
+	socklen_t len;
+
+	if (kmap_copy(&len, lenp, sizeof(len)) != 0)
+		return -EFAULT;
+	if ((int)len < 0)
+		return -EINVAL;
+	len = 0;
+	return kmap_copy(lenp, &len, sizeof(len));
+}
+
+/* The bytes were taken already, as they are when the kernel fails here. */
 static int
 rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
 {
-	size_t room = req->msg != NULL ? req->msg->msg_controllen : 0;
-	socklen_t none = 0;
+	struct msghdr m;
+	size_t room;
 
-	/* recvfrom(2) tells where the length goes only after the bytes. */
-	if (req->addr != NULL && kmap_copy(req->addrlen, &none,
-	    sizeof(none)) != 0)
+	if (req->addr != NULL)
+		return put_no_addr(req->addrlen);
+	if (req->msg == NULL)
+		return 0;
+	if (kmap_copy(&m, req->msg, sizeof(m)) != 0)
 		return -EFAULT;
-	if (req->msg != NULL) {
-		if (req->msg->msg_name != NULL)
-			req->msg->msg_namelen = 0;
-		req->msg->msg_controllen = 0;
-		req->msg->msg_flags = req->flags & MSG_CMSG_CLOEXEC;
-		if (kmap_unlikely(a_load(&c->ent->ep->inq)))
-			put_inq(req->msg, room, kmap_rx_hint(c->ent,
-			    kmap_carrier(c->ent, c->fd)));
-	}
-	return 0;
+	if (m.msg_name != NULL)
+		m.msg_namelen = 0;
+	room = m.msg_controllen;
+	m.msg_controllen = 0;
+	m.msg_flags = req->flags & MSG_CMSG_CLOEXEC;
+	if (kmap_unlikely(a_load(&c->ent->ep->inq)))
+		put_inq(&m, room, kmap_rx_hint(c->ent,
+		    kmap_carrier(c->ent, c->fd)));
+	return kmap_copy(req->msg, &m, sizeof(m));
 }
 
 /* A call that waits, from its first sleep to its end: a close by another
@@ -311,9 +347,7 @@ kmap_rx_error(struct kmap_iocall *c)
 
 	kmap_sys_getsockopt(kmap_carrier(c->ent, c->fd), SOL_SOCKET, SO_ERROR,
 	    &err, &len);
-	if (err == 0 && a_load(&ep->reset) != 0 && a_xchg(&ep->reset, 0u) != 0)
-		err = ECONNRESET;
-	return -err;
+	return err != 0 ? -err : kmap_ep_error(ep);
 }
 
 /*
@@ -334,9 +368,7 @@ rx_nothing(struct kmap_iocall *c, const struct kmap_rxreq *req, bool nb)
 	    &done);
 	if (r == -ERESTART)
 		return rx_by_kernel(c, req);
-	if (r < 0)
-		return r;
-	return rx_outputs(c, req);
+	return r < 0 ? r : rx_outputs(c, req);
 }
 
 ssize_t
@@ -360,11 +392,11 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 		return r;
 	if (op.it.left == 0 && sys5)
 		return 0;
-	if (kmap_unlikely(req->rwf & ~RWF_KNOWN))
-		return -EOPNOTSUPP;
-	if (req->msg != NULL && req->msg->msg_name != NULL &&
-	    (int)req->msg->msg_namelen < 0)
-		return -EINVAL;
+	if (kmap_unlikely(req->rwf & ~RWF_PLAIN)) {
+		r = rwf_asked(req->rwf, false);
+		if (r != 0)
+			return r;
+	}
 	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
 	if (op.it.left == 0)
@@ -414,6 +446,25 @@ offered_moment(struct kmap_ent *e, int fd)
 	    kmap_now() - t0 < MOMENT_NS);
 }
 
+/*
+ * What stands beside the bytes, address and control data, is the kernel's to
+ * judge: it is asked with the same message of no bytes.
+ */
+static ssize_t
+tx_beside(struct kmap_iocall *c, const struct kmap_txreq *req)
+{
+	int fd = kmap_carrier(c->ent, c->fd), flags = req->flags | MSG_DONTWAIT;
+	struct msghdr m;
+
+	if (req->msg == NULL)
+		return kmap_ret(kmap_real.sendto(fd, NULL, 0, flags, req->addr,
+		    req->addrlen));
+	m = *req->msg;
+	m.msg_iov = NULL;
+	m.msg_iovlen = 0;
+	return kmap_ret(kmap_real.sendmsg(fd, &m, flags));
+}
+
 static ssize_t
 tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
     size_t *done)
@@ -457,33 +508,6 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 	}
 }
 
-/*
- * An address or control data means nothing on a connected TCP socket, but a
- * wrong one is refused: the kernel judges it with the same call without bytes.
- */
-static int
-tx_refused(struct kmap_iocall *c, const struct kmap_txreq *req)
-{
-	struct msghdr m = { 0 };
-	ssize_t r;
-
-	if (kmap_unlikely(req->rwf & ~RWF_KNOWN))
-		return -EOPNOTSUPP;
-	if (kmap_likely(req->addr == NULL && (req->msg == NULL ||
-	    (req->msg->msg_name == NULL && req->msg->msg_controllen == 0))))
-		return 0;
-	if (req->msg == NULL)
-		r = kmap_syscall(SYS_sendto, c->fd, NULL, 0, req->flags |
-		    MSG_DONTWAIT, req->addr, req->addrlen);
-	else {
-		m = *req->msg;
-		m.msg_iov = NULL;
-		m.msg_iovlen = 0;
-		r = kmap_sys_sendmsg(c->fd, &m, req->flags | MSG_DONTWAIT);
-	}
-	return r < 0 && r != -EAGAIN ? (int)r : 0;
-}
-
 ssize_t
 kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 {
@@ -494,8 +518,21 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 	bool nb;
 
 	if (req->flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)) {
-		kmap_go_down(e, c->fd, KMAP_WHY_URGENT);
+		kmap_tx_go_down(e, c->fd, KMAP_WHY_URGENT);
 		return tx_by_kernel(c, req);
+	}
+	if (req->rwf & ~RWF_PLAIN) {
+		r = rwf_asked(req->rwf, true);
+		if (r != 0)
+			return r;
+		if (req->rwf & RWF_NOSIGNAL_)
+			op.flags |= MSG_NOSIGNAL;
+	}
+	if (kmap_unlikely(req->addr != NULL || (req->msg != NULL &&
+	    (req->msg->msg_name != NULL || req->msg->msg_controllen != 0)))) {
+		r = tx_beside(c, req);
+		if (r < 0)
+			return r;
 	}
 	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
 		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
@@ -507,9 +544,6 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 	if (op.it.left == 0)
 		return req->call == KMAP_writev || req->call == KMAP_pwritev2 ?
 		    0 : tx_by_kernel(c, req);
-	r = tx_refused(c, req);
-	if (r != 0)
-		return r;
 	nb = nonblocking(e, c->fd) || (req->flags & MSG_DONTWAIT) ||
 	    (req->rwf & RWF_NOWAIT_);
 	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);
@@ -517,6 +551,34 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 }
 
 /* ---- sendfile and splice ---- */
+
+/*
+ * What sendfile(2) does not read from: what has no position, and what has no
+ * pages, such as most of /proc (which shows as an empty file). The kernel is
+ * asked, with no bytes or to a pipe of nobody's.
+ */
+static int
+file_refused(int out, int in, const int64_t *off)
+{
+	int64_t pos = off != NULL ? *off : 0;
+	struct stat st;
+	int pp[2];
+	long r;
+
+	if (kmap_real.fstat(in, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (kmap_likely(st.st_size != 0) || pos < 0 ||
+		    kmap_real.pipe2(pp, O_CLOEXEC) != 0)
+			return 0;
+		pos = 0;
+		r = kmap_ret(kmap_real.sendfile(pp[1], in, &pos, 1));
+		kmap_sys_close(pp[0]);
+		kmap_sys_close(pp[1]);
+		return r == -EINVAL ? -EINVAL : 0;
+	}
+	r = kmap_ret(kmap_real.sendfile(out, in, off != NULL ? &pos : NULL,
+	    0));
+	return r < 0 ? (int)r : 0;
+}
 
 ssize_t
 kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
@@ -536,6 +598,9 @@ kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 			return kmap_errno(-EFAULT);
 		op.off = &pos;
 	}
+	r = file_refused(out, in, op.off);
+	if (r != 0)
+		return kmap_errno(r);
 	if (n == 0)
 		return 0;
 	op.file_left = kmap_min(n, 0x7ffff000);
@@ -547,32 +612,55 @@ kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 	return r < 0 && done == 0 ? kmap_errno(r) : (ssize_t)done;
 }
 
-/* splice(2) from an endpoint to a pipe. */
+/* A pipe to splice into: 0 when it has room, which a blocking call waits for;
+ * before the socket is looked at. */
+static int
+pipe_room(int out, unsigned int flags)
+{
+	struct pollfd p = { .fd = out, .events = POLLOUT };
+	int ev;
+
+	for (;;) {
+		ev = kmap_sys_poll1(out, POLLOUT);
+		if (ev & POLLERR) {
+			/* No reader is left. */
+			kmap_raw(SYS_tgkill, (long)kmap_sys_getpid(),
+			    (long)kmap_sys_gettid(), (long)SIGPIPE);
+			return -EPIPE;
+		}
+		if (ev & POLLOUT)
+			return 0;
+		if (flags & SPLICE_F_NONBLOCK)
+			return -EAGAIN;
+		if (kmap_real.poll(&p, 1, -1) < 0)
+			return -errno;
+	}
+}
+
+/* splice(2) from an endpoint to a pipe. SPLICE_F_NONBLOCK is for the pipe. */
 ssize_t
 kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags)
 {
 	struct kmap_rx_op op = { .pipe = out, .pipe_flags = flags };
 	struct kmap_ent *e = c->ent;
-	struct pollfd p = { .fd = out, .events = POLLOUT };
-	bool nb = a_load(&e->ep->nonblock) || (flags & SPLICE_F_NONBLOCK);
+	bool nb = a_load(&e->ep->nonblock);
 	size_t done = 0;
 	ssize_t r;
 
 	if (n == 0)
 		return 0;
 	for (;;) {
+		r = pipe_room(out, flags);
+		if (r != 0)
+			return r;
 		op.it.left = n;
 		r = rx_loop(c, &op, nb, nb ? 0 :
 		    deadline_of(e->ep->rcvtimeo), &done);
 		if (r == -ERESTART && done == 0)
 			return kmap_ret(kmap_real.splice(c->fd, NULL, out,
 			    NULL, n, flags));
-		if (r != -ENOSPC)
+		if (r != -ENOSPC || done > 0)
 			return r < 0 && done == 0 ? r : (ssize_t)done;
-		if (flags & SPLICE_F_NONBLOCK)
-			return -EAGAIN;
-		if (kmap_real.poll(&p, 1, -1) < 0)
-			return -errno;
 	}
 }
 

@@ -17,8 +17,6 @@ kmap_ioctl(int fd, unsigned long req, void *arg)
 		return -EBADF;
 	if (e == NULL || kmap_vfork_child())
 		return kmap_ret(kmap_real.ioctl(fd, req, arg));
-	if (req == SIOCATMARK)
-		kmap_go_down(e, fd, KMAP_WHY_URGENT);
 	r = kmap_ret(kmap_real.ioctl(fd, req, arg));
 	if (r < 0)
 		return r;
@@ -26,10 +24,13 @@ kmap_ioctl(int fd, unsigned long req, void *arg)
 		a_store(&e->ep->nonblock, *(int *)arg != 0 ? 1u : 0u);
 	else if (req == FIOASYNC && *(int *)arg != 0)
 		kmap_go_down(e, fd, KMAP_WHY_ASYNC);
+	/* Urgent data comes by TCP, behind what the ring still has. */
+	else if (req == SIOCATMARK && kmap_rx_queued(e, 0) > 0)
+		*(int *)arg = 0;
 	else if (req == FIONREAD)
 		*(int *)arg = kmap_rx_queued(e, *(int *)arg);
 	else if (req == SIOCOUTQ)
-		*(int *)arg += kmap_tx_queued(e);
+		*(int *)arg = kmap_tx_queued(e, *(int *)arg);
 	return r;
 }
 

@@ -170,14 +170,17 @@ __recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
 static inline ssize_t
 ring_recvmsg(struct kmap_iocall *c, struct msghdr *msg, int flags, int call)
 {
+	struct msghdr m;
 	size_t cnt;
 
-	if (!kmap_plausible(msg))
+	if (kmap_copy(&m, msg, sizeof(m)) != 0)
 		return -EFAULT;
+	if (m.msg_name != NULL && (int)m.msg_namelen < 0)
+		return -EINVAL;
 	/* More than an int holds is EMSGSIZE in any case: clamped, not cut. */
-	cnt = msg->msg_iovlen;
+	cnt = m.msg_iovlen;
 	return kmap_rx(c,
-		&(struct kmap_rxreq){.iov = msg->msg_iov,
+		&(struct kmap_rxreq){.iov = m.msg_iov,
 			.iovcnt = cnt > INT_MAX ? INT_MAX : (int)cnt,
 			.flags = flags,
 			.msg = msg,
@@ -289,8 +292,8 @@ ring_recvmmsg(struct kmap_iocall *first, int fd, struct mmsghdr *vec,
 		r = next_message(fd, &vec[done], flags);
 	}
 	/* It is told by the next call. */
-	if (done && r == -ECONNRESET)
-		a_store(&first->ent->ep->reset, 1u);
+	if (done && r < 0 && r != -EAGAIN && r != -EINTR)
+		a_store(&first->ent->ep->pending, (uint32_t)-r);
 	return done ? (int)done : r;
 }
 

@@ -3,19 +3,21 @@
 #include "call.h"
 #include "family.h"
 
+#include <linux/sockios.h>
+
 /*
  * Calls that work on an endpoint inside libc or in another process, where
  * no hook stands. What the kernel refuses on a socket by itself (pread,
  * lseek, …) needs no wrapper: the app fd is the socket.
  */
 
-/* sockatmark(3) asks SIOCATMARK of the kernel: only TCP knows the mark. */
+/* sockatmark(3) asks SIOCATMARK inside libc. */
 KMAP_EXPORT int
 sockatmark(int fd)
 {
-	int r = kmap_fd_unseen(fd, KMAP_sockatmark);
+	int mark = 0, r = kmap_ioctl(fd, SIOCATMARK, &mark);
 
-	return r ? kmap_errno(r) : kmap_real.sockatmark(fd);
+	return r < 0 ? kmap_errno(r) : mark;
 }
 
 /* aio(7): a thread of libc reads and writes, on a socket without offset. */

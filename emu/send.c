@@ -128,17 +128,18 @@ static inline ssize_t
 ring_sendmsg(
 	struct kmap_iocall *c, const struct msghdr *msg, int flags, int call)
 {
+	struct msghdr m;
 	size_t cnt;
 
-	if (!kmap_plausible(msg))
+	if (kmap_copy(&m, msg, sizeof(m)) != 0)
 		return -EFAULT;
 	/* More than an int holds is EMSGSIZE in any case: clamped, not cut. */
-	cnt = msg->msg_iovlen;
+	cnt = m.msg_iovlen;
 	return kmap_tx(c,
-		&(struct kmap_txreq){.iov = msg->msg_iov,
+		&(struct kmap_txreq){.iov = m.msg_iov,
 			.iovcnt = cnt > INT_MAX ? INT_MAX : (int)cnt,
 			.flags = flags,
-			.msg = msg,
+			.msg = &m,
 			.vec = true,
 			.call = call});
 }

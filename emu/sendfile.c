@@ -3,16 +3,42 @@
 #include "call.h"
 #include "family.h"
 
-#include "stream.h"
+#include <fcntl.h>
+
+#include "sys.h"
+
+/* fd is an end of a pipe, and not the wrong one; its flags. */
+static bool
+pipe_end(int fd, int wrong, int *fl)
+{
+	struct stat st;
+
+	if (kmap_real.fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode))
+		return false;
+	*fl = kmap_sys_fcntl(fd, F_GETFL, 0);
+	return *fl >= 0 && (*fl & O_ACCMODE) != wrong;
+}
+
+/* sendfile(2) from an endpoint: to a pipe it is a splice; elsewhere, and from
+ * what has no position, the kernel refuses. */
+static ssize_t
+from_endpoint(int out, int in, size_t n)
+{
+	KMAP_IOCALL(c);
+	int fl;
+
+	if (!pipe_end(out, O_RDONLY, &fl) || kmap_rx_kernel(&c, in))
+		return kmap_rx_leave(&c,
+			kmap_real.sendfile(out, in, NULL, n));
+	return kmap_errno(kmap_splice_in(
+		&c, out, n, fl & O_NONBLOCK ? SPLICE_F_NONBLOCK : 0));
+}
 
 ssize_t
 kmap_sendfile(int out, int in, off_t *off, size_t n)
 {
-	struct kmap_ent *from = kmap_fd_ent(in);
-
-	/* A socket as the file: the kernel splices it, behind our back. */
-	if (kmap_unlikely(from != NULL) && !kmap_vfork_child())
-		kmap_go_down(from, in, KMAP_WHY_PASSED);
+	if (kmap_unlikely(off == NULL && kmap_fd_ent(in) != NULL))
+		return kmap_ret(from_endpoint(out, in, n));
 	if (kmap_unlikely(kmap_fd_ent(out) != NULL))
 		return kmap_ret(kmap_sendfile_ring(out, in, off, n));
 	return kmap_ret(kmap_real.sendfile(out, in, off, n));
@@ -38,17 +64,18 @@ kmap_splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 	unsigned int flags)
 {
 	KMAP_IOCALL(c);
-	struct stat st;
+	int fl;
 
 	/* One end is a pipe: offsets are for the others, sockets have none. */
 	if (inoff == NULL && outoff == NULL &&
 		!(flags & ~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE |
 			SPLICE_F_GIFT))) {
-		if (kmap_fd_ent(in) != NULL && kmap_real.fstat(out, &st) == 0 &&
-			S_ISFIFO(st.st_mode) && !kmap_rx_kernel(&c, in))
-			return kmap_splice_in(&c, out, n, flags);
-		if (kmap_fd_ent(out) != NULL && kmap_real.fstat(in, &st) == 0 &&
-			S_ISFIFO(st.st_mode) && !kmap_tx_kernel(&c, out, 0))
+		if (kmap_fd_ent(in) != NULL && pipe_end(out, O_RDONLY, &fl) &&
+			!kmap_rx_kernel(&c, in))
+			return kmap_splice_in(&c, out, n, flags |
+				(fl & O_NONBLOCK ? SPLICE_F_NONBLOCK : 0));
+		if (kmap_fd_ent(out) != NULL && pipe_end(in, O_WRONLY, &fl) &&
+			!kmap_tx_kernel(&c, out, 0))
 			return kmap_splice_out(&c, in, n, flags);
 	}
 	return kmap_spliced(&c,

@@ -9,15 +9,50 @@
 #include "pair.h"
 #include "stream.h"
 
+/* An error that only the library knows is told once, as the kernel's. */
+static void
+add_pending(struct kmap_ent *e, void *val, socklen_t len)
+{
+	int v = 0;
+
+	if (kmap_likely(a_load(&e->ep->pending) == 0))
+		return;
+	len = len < sizeof(v) ? len : sizeof(v);
+	if (kmap_copy(&v, val, len) != 0 || v != 0)
+		return;
+	v = -kmap_ep_error(e->ep);
+	kmap_copy(val, &v, len);
+}
+
+/*
+ * SO_PEEK_OFF: the kernel moves its offset with each peek, and knows nothing
+ * of the ring. An endpoint that may be on its ring leaves it; another does
+ * not consent while the option is set.
+ */
+static void
+peek_off(struct kmap_ent *e, int fd, const void *val)
+{
+	int v = -1;
+
+	if (kmap_copy(&v, val, sizeof(v)) != 0)
+		return;
+	a_store(&e->ep->peek_off, v >= 0 ? 1u : 0u);
+	if (v >= 0 && (e->preconsent || a_load(&e->ep->rx.consented)))
+		kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);
+}
+
 int
 kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
 	struct kmap_ent *e = kmap_fd_ent(fd);
 	int r = kmap_ret(kmap_real.getsockopt(fd, level, name, val, len));
 
-	if (r == 0 && e != NULL && level == IPPROTO_TCP && name == TCP_INFO &&
-		e->ep->link != NULL)
+	if (r != 0 || e == NULL)
+		return r;
+	if (level == IPPROTO_TCP && name == TCP_INFO && e->ep->link != NULL)
 		kmap_tcp_info(e, val, *len);
+	else if (level == SOL_SOCKET && name == SO_ERROR)
+		add_pending(e, val, *len);
 	return r;
 }
 
@@ -44,6 +79,8 @@ kmap_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 		kmap_ent_options(e, fd);
 	else if (level == IPPROTO_TCP && name == TCP_INQ)
 		kmap_ent_options(e, fd);
+	else if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+		peek_off(e, fd, val);
 	else if (level == IPPROTO_TCP && name == TCP_ULP)
 		/* Payloads of the kernel's own. */
 		kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);

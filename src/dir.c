@@ -189,7 +189,8 @@ kmap_dir_count(struct kmap_ep *ep, int fd)
 	struct tcp_info a, b;
 	int inq = 0, r;
 
-	if (ep->rx.frozen || !kmap_gate_consent(&ep->rx.gate) ||
+	if (ep->rx.frozen || a_load(&ep->peek_off) != 0 ||
+	    !kmap_gate_consent(&ep->rx.gate) ||
 	    KMAP_TESTPOINT("consent", fd))
 		return -EAGAIN;
 	/* bytes_received counts a FIN as one byte: refuse after a FIN. */

@@ -98,9 +98,11 @@ struct kmap_ep {
 	kmap_a32 nonblock;		/* O_NONBLOCK of the description */
 	kmap_a32 holders;		/* processes that hold it */
 	kmap_a32 gen;			/* odd while in use */
-	/* The peer died with bytes unread: one call is told so. */
-	kmap_a32 reset;
+	/* An errno that one call is told, as the kernel's sk_err: the peer
+	 * died with bytes unread; recvmmsg met it behind a message. */
+	kmap_a32 pending;
 	kmap_a32 inq;			/* TCP_INQ is set */
+	kmap_a32 peek_off;		/* SO_PEEK_OFF is set: no consent */
 	uint32_t rcvlowat;
 	uint32_t slot;
 	uint32_t slot_gen;
@@ -124,6 +126,14 @@ static inline bool
 kmap_tx_on_ring(const struct kmap_ep *ep)
 {
 	return (ep->tx.nrec & 1) != 0;
+}
+
+/* Takes the pending error: -errno, 0 for none. */
+static inline int
+kmap_ep_error(struct kmap_ep *ep)
+{
+	return kmap_likely(a_load(&ep->pending) == 0) ? 0 :
+	    -(int)a_xchg(&ep->pending, 0u);
 }
 
 /* Shared with the fork family; zeroed, gen odd. NULL when memory is short. */

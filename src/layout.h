@@ -74,7 +74,8 @@ struct kmap_side_shm {
 
 /* Flags that one end publishes in its own line of a direction. They are
  * hints: whoever sees one asks the carrier, which alone tells the truth. */
-#define KMAP_BYE		1u	/* this end closes */
+#define KMAP_BYE		1u	/* this end closes; sflags: sends by
+					 * TCP alone from the next record on */
 #define KMAP_FROZEN		2u	/* receiver: head stands at freeze_at */
 #define KMAP_REPAID		4u	/* sender: a bounce's bytes went by TCP */
 

@@ -76,7 +76,7 @@ fin_seen(struct kmap_ent *e, int fd, bool late)
 			 * right for what came late; and what it told us just
 			 * now it will not tell again. */
 			if ((r == 1 && !late) || r == -ECONNRESET)
-				a_store(&ep->reset, 1u);
+				a_store(&ep->pending, (uint32_t)ECONNRESET);
 		}
 	}
 	kmap_unlock(&ep->tx.lock);
@@ -90,9 +90,7 @@ rx_end(struct kmap_ep *ep)
 
 	ep->rx.error = 0;
 	ep->rx.eof = true;
-	if (a_load(&ep->reset) != 0 && a_xchg(&ep->reset, 0u) != 0)
-		r = -ECONNRESET;
-	return r;
+	return r != 0 ? r : kmap_ep_error(ep);
 }
 
 /* ---- receiving ---- */
@@ -146,6 +144,8 @@ kernel_recv(int fd, struct kmap_rx_op *op, size_t max)
 	if (op->pipe >= 0) {
 		n = kmap_syscall(SYS_splice, fd, NULL, op->pipe, NULL, max,
 		    op->pipe_flags | 2 /* SPLICE_F_NONBLOCK */);
+		if (n > 0)
+			op->it.left -= (size_t)n;
 		return n;
 	}
 	m.msg_iovlen = iter_iov(&op->it, max, v, TRY_IOVS);
@@ -158,6 +158,21 @@ kernel_recv(int fd, struct kmap_rx_op *op, size_t max)
 	return n;
 }
 
+/*
+ * The sender left its ring for good (its end, urgent data) and every record
+ * is passed: what comes is the kernel's alone, with the urgent mark, where
+ * SIOCINQ says 0 although a read would give bytes.
+ */
+static bool
+rx_for_good(const struct kmap_ep *ep)
+{
+	const struct kmap_dir_shm *d = ep->rx.ring.shm;
+
+	/* The flag first: behind it comes one down record at most. */
+	return (a_load_acq(&d->sflags) & KMAP_BYE) && !kmap_rx_on_ring(ep) &&
+	    a_load_acq(&d->nrec) == ep->rx.passed;
+}
+
 /* Receives by TCP, at most up to the next record. */
 static ssize_t
 tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
@@ -168,6 +183,16 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	char c;
 	ssize_t n;
 
+	if (a_load(&ep->rx.consented) && kmap_unlikely(rx_for_good(ep))) {
+		n = kernel_recv(fd, op, want);
+		if (n == 0) {
+			fin_seen(e, fd, false);
+			return rx_end(ep);
+		}
+		if (n > 0 && !(op->flags & MSG_PEEK))
+			e->rx_bytes += (uint64_t)n;
+		return n;
+	}
 	if (a_load(&ep->rx.consented)) {
 		int64_t cap = kmap_dir_tcp_cap(ep, fd, &pending);
 
@@ -421,13 +446,15 @@ rx_go_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 {
 	struct kmap_ep *ep = e->ep;
 	ssize_t total = 0, n;
-	int inq = 0;
+	int inq = 0, mark = 0;
 
 	for (unsigned int i = 0; i < STEPS_MAX && op->it.left > 0 &&
 	    ep->link != NULL && kmap_dir_pass(ep) > 0; i++) {
 		if (kmap_rx_on_ring(ep))
 			n = ring_recv(e, op);
-		else if (kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 && inq > 0)
+		/* A read ends at the urgent mark. */
+		else if (kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 && inq > 0 &&
+		    !(kmap_sys_ioctl(fd, SIOCATMARK, &mark) == 0 && mark))
 			n = tcp_recv(e, fd, op);
 		else
 			continue;
@@ -530,12 +557,13 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		kmap_unlock(&ep->rx.lock);
 		kmap_pair_tick(e, fd);
 	}
-	if (n > 0 && op->pipe < 0 && op->it.left > 0) {
+	if (n > 0 && op->it.left > 0) {
 		if (!(op->flags & MSG_PEEK))
 			n += rx_go_on(e, fd, op);
 		else if (ep->link != NULL)
 			n += (ssize_t)rx_peek_on(e, fd, op, &start, (size_t)n);
-	}
+	} else if (n == -EAGAIN && kmap_unlikely(a_load(&ep->pending) != 0))
+		n = kmap_ep_error(ep);
 	kmap_unlock(&ep->rx.lock);
 	return n;
 }
@@ -801,6 +829,9 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	    kmap_unlikely(a_load_acq(&ep->tx.ring.shm->data_waiters) &
 	    KMAP_BOUNCE))
 		kmap_dir_bounce(ep);
+	n = kmap_ep_error(ep);
+	if (kmap_unlikely(n != 0))
+		return n;
 	if (!kmap_tx_on_ring(ep)) {
 		if (kmap_dir_repay(ep, fd) != 0)
 			return -EAGAIN;
@@ -810,9 +841,6 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 				a_store(&ep->tx.nospace, 1u);
 				return -EAGAIN;
 			}
-			if (kmap_unlikely(a_load(&ep->reset)) &&
-			    a_xchg(&ep->reset, 0u) != 0)
-				return -ECONNRESET;
 			n = kernel_send(e, fd, op, tx_piece(ep));
 			if (n > 0)
 				ep->tx.ahead += (uint64_t)n;
@@ -907,7 +935,7 @@ kmap_rx_queued(struct kmap_ent *e, int kernel)
 }
 
 int
-kmap_tx_queued(struct kmap_ent *e)
+kmap_tx_queued(struct kmap_ent *e, int kernel)
 {
 	struct kmap_ep *ep = e->ep;
 	uint64_t ring = 0;
@@ -917,9 +945,14 @@ kmap_tx_queued(struct kmap_ent *e)
 		ring = ep->tx.ring.tail - a_load_acq(&ep->tx.ring.shm->head);
 		if (ring > ep->tx.ring.size)
 			ring = 0;
+		/* Read already, whatever TCP has still to acknowledge: the
+		 * answers that would have done it went by the ring. */
+		if (kmap_tx_on_ring(ep) &&
+		    a_load(&ep->tx.ring.shm->passed) == ep->tx.nrec)
+			kernel = 0;
 	}
 	kmap_unlock(&ep->tx.lock);
-	return (int)ring;
+	return kernel + (int)ring;
 }
 
 int
@@ -958,8 +991,12 @@ void
 kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len)
 {
 	struct kmap_ep *ep = e->ep;
-	uint64_t in = ep->rx.ring.head, out = ep->tx.ring.tail;
+	uint64_t in = ep->rx.ring.head, out = ep->tx.ring.tail, came;
 
+	/* Received is what came, read or not. */
+	came = a_load_acq(&ep->rx.ring.shm->tail);
+	if (came - in <= ep->rx.ring.size)
+		in = came;
 	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_received), in);
 	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_acked), out);
 	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_sent), out);
@@ -1042,6 +1079,15 @@ kmap_rx_lost(struct kmap_ent *e)
 		    !(a_load_acq(&d->sflags) & KMAP_REPAID);
 	kmap_unlock(&ep->rx.lock);
 	return lost;
+}
+
+void
+kmap_tx_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
+{
+	kmap_ep_bar(e->ep, why);
+	if (e->noffers != 0)
+		kmap_pair_settle(e, fd);
+	kmap_tx_finish(e);
 }
 
 void

@@ -86,7 +86,7 @@ bool kmap_tx_spill(struct kmap_ent *e);
 /* Bytes to read and bytes not yet read by the peer, as SIOCINQ and SIOCOUTQ
  * count them: the kernel's number corrected by the ring. */
 int kmap_rx_queued(struct kmap_ent *e, int kernel);
-int kmap_tx_queued(struct kmap_ent *e);
+int kmap_tx_queued(struct kmap_ent *e, int kernel);
 /* What TCP_INQ tells behind a read: bytes left, or 1 if only the end is. */
 int kmap_rx_hint(struct kmap_ent *e, int fd);
 /* TCP_INFO: adds the ring's bytes to the fields within len. */
@@ -101,6 +101,8 @@ void kmap_tx_last(struct kmap_ent *e, int fd);
 /* After a bounce the kernel says that the stream ends: true, if it ends
  * without the bytes that were asked back. */
 bool kmap_rx_lost(struct kmap_ent *e);
+/* Sending leaves its ring for good. */
+void kmap_tx_go_down(struct kmap_ent *e, int fd, enum kmap_why why);
 /* Leaves the rings for good: tx goes down, rx asks for a bounce. */
 void kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why);
 
