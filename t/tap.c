@@ -101,7 +101,7 @@ bail_out(const char *why, ...)
  * reports it and does not fail the run. The file says why, and what is fixed
  * leaves it.
  */
-static const char *
+const char *
 known(const char *name)
 {
 	static char entry[512];

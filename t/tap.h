@@ -14,6 +14,10 @@
 
 #include <stdbool.h>
 
+/* Why a check of this name that failed is a known difference (t/known), or
+ * NULL. */
+const char *known(const char *name);
+
 /* Say how many checks will come. Without it, done() says it. */
 void plan(int checks);
 

@@ -23,7 +23,7 @@ twin_twin_SOURCES = \
 	twin/wait.c
 # The library finds kmap_testpoint in the program.
 twin_twin_LDFLAGS = -rdynamic
-twin_twin_LDADD = twin/libfortify.la twin/liblfs.la -lpthread
+twin_twin_LDADD = libtap.la twin/libfortify.la twin/liblfs.la -lpthread
 
 # What an application's own build flags make of the calls.
 check_LTLIBRARIES += twin/libfortify.la twin/liblfs.la
