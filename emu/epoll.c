@@ -1012,6 +1012,7 @@ settle(struct kmap_set *s)
 }
 
 static uint64_t nested_watch(struct kmap_set *s);
+static struct kmap_set *nested_of(struct kmap_set *s, unsigned int i);
 
 static int
 set_wait(struct wait *w)
@@ -1112,12 +1113,15 @@ bells_clear(struct kmap_set *s)
 bool
 kmap_set_concerns(struct kmap_set *s)
 {
-	return a_load_acq(&s->tagged) != 0;
+	return a_load_acq(&s->tagged) != 0 || s->nnested != 0;
 }
 
 void
 kmap_set_overdue(struct kmap_set *s)
 {
+	for (unsigned int i = 0; i < s->nnested; i++)
+		if (nested_of(s, i) != NULL)
+			kmap_set_overdue(nested_of(s, i));
 	kmap_lock(&s->lock);
 	set_spill(s);
 	kmap_unlock(&s->lock);
@@ -1126,17 +1130,19 @@ kmap_set_overdue(struct kmap_set *s)
 uint64_t
 kmap_set_watch(struct kmap_set *s)
 {
-	uint64_t limit;
+	uint64_t limit = UINT64_MAX;
 
 	if (a_load(&s->watched) == 0)
 		a_store(&s->watched, 1u);
+	if (kmap_unlikely(s->nnested != 0))
+		limit = nested_watch(s);
 	if (a_load(&s->tagged) == 0)
-		return UINT64_MAX;
+		return limit;
 	own_bells_take(s);
 	kmap_lock(&s->lock);
 	if (s->nstash < KMAP_STASH)
 		bells_clear(s);
-	limit = settle(s);
+	limit = kmap_min(limit, settle(s));
 	if (s->nstash != 0)
 		ring_set(s);
 	kmap_unlock(&s->lock);
@@ -1145,9 +1151,11 @@ kmap_set_watch(struct kmap_set *s)
 
 /* The i-th set inside s, if it has rings. */
 static struct kmap_set *
-nested_of(const struct kmap_set *s, unsigned int i)
+nested_of(struct kmap_set *s, unsigned int i)
 {
-	struct kmap_set *in = set_of(s->nested[i], false);
+	/* Of a number that was closed meanwhile the item is gone. */
+	struct kmap_set *in = item_of(s, s->nested[i]) == NULL ? NULL :
+	    set_of(s->nested[i], false);
 
 	return in != NULL && in != s && kmap_set_concerns(in) ? in : NULL;
 }
