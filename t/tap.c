@@ -102,7 +102,7 @@ bail_out(const char *why, ...)
  * leaves it.
  */
 const char *
-known(const char *name)
+tap_known(const char *name)
 {
 	static char entry[512];
 	const char *dir = getenv("srcdir");
@@ -139,7 +139,7 @@ check(bool held, const char *name, va_list ap)
 	run++;
 	vsnprintf(text, sizeof(text), name, ap);
 	if (!held)
-		why = known(text);
+		why = tap_known(text);
 	failed += !held && !why;
 	snprintf(head, sizeof(head), "%s %d - ", held ? "ok" : "not ok", run);
 	linef(head, "%s%s%s", text, why ? " # TODO " : "", why ? why : "");

@@ -16,7 +16,7 @@
 
 /* Why a check of this name that failed is a known difference (t/known), or
  * NULL. */
-const char *known(const char *name);
+const char *tap_known(const char *name);
 
 /* Say how many checks will come. Without it, done() says it. */
 void plan(int checks);

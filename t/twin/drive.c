@@ -27,7 +27,7 @@
 #include "twin.h"
 
 /* tap.c: why a failed check is a known difference. */
-const char *known(const char *name);
+const char *tap_known(const char *name);
 
 static const char *const mode_name[MODE_COUNT] = {
 	"plain", "before", "middle", "never", "alone"};
@@ -425,7 +425,7 @@ report(int num, const struct tw_case *c, int mode, struct result *ref,
 		mode_name[mode], opt.peer != PEER_EXEC ? " peer=" : "",
 		opt.peer != PEER_EXEC ? peer_name[opt.peer] : "");
 	if (!ok)
-		why = known(name);
+		why = tap_known(name);
 	printf("%sok %d - %s%s%s\n", ok ? "" : "not ", num, name,
 		why ? " # TODO " : "", why ? why : "");
 	if (!ok) {
