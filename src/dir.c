@@ -299,11 +299,14 @@ freeze_refused(struct kmap_ep *ep)
 {
 	static const uint64_t one = 1;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
+	uint32_t k;
 	uint64_t m;
 
 	/* M3: between the request and the look; partner: kick. */
 	a_fence();
-	if (a_load_acq(&d->nrec) == ep->rx.passed || !kmap_rx_on_ring(ep) ||
+	k = a_load_acq(&d->nrec);
+	/* Also with the up record before it not yet passed. */
+	if (k == ep->rx.passed || (k & 1) ||
 	    a_load(&d->rec_ring) == ep->rx.ring.head)
 		return false;
 	m = a_xchg(&d->data_waiters, UINT64_C(0));

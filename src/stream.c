@@ -88,6 +88,9 @@ rx_end(struct kmap_ep *ep)
 {
 	ssize_t r = ep->rx.error;
 
+	/* The reset that our own byte behind the FIN brought. */
+	if (r == -EPIPE)
+		r = 0;
 	ep->rx.error = 0;
 	ep->rx.eof = true;
 	return r != 0 ? r : kmap_ep_error(ep);
@@ -551,6 +554,8 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		/* The head stands: what is in the ring comes by TCP again. */
 		n = kmap_unlikely(ep->rx.frozen) ? -ERESTART :
 		    rx_once(e, fd, op);
+		if (kmap_unlikely(n == -EPIPE) && op->pipe < 0)
+			n = rx_end(ep);
 		if (kmap_likely(n != -ESTALE))
 			break;
 		/* An acceptor has claimed the connection. */
