@@ -76,8 +76,10 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 		 * stands if it has one. */
 		kmap_pair_tick(e, c->fd);
 	}
-	if (kmap_unlikely(r == 0 && c->ep->rx.frozen) && e->ep == c->ep &&
-	    kmap_rx_lost(e)) {
+	/* The byte of ours that asks a dead peer for its reset brings EPIPE,
+	 * which no receive on TCP gives. */
+	if (kmap_unlikely(c->ep->rx.frozen) && e->ep == c->ep &&
+	    (r == 0 || (r < 0 && saved == EPIPE)) && kmap_rx_lost(e)) {
 		errno = ECONNRESET;
 		return -1;
 	}
