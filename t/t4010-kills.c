@@ -7,6 +7,9 @@
  * results are among those of the same kills on plain TCP.
  *
  * KMAP_KILLS: how many (1,000); KMAP_LONG=1: ten times as many.
+ * KMAP_SEED: as the output says, draws the same jobs again. KMAP_GDB: more
+ * arguments for the gdb that shows the stacks of who hangs; KMAP_NOSTACKS=1:
+ * none are shown.
  */
 #include "config.h"
 
