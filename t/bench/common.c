@@ -155,7 +155,7 @@ put_result(const struct result *r)
 }
 
 static void
-fifo_path(const char *dir, const char *name, char path[1100])
+fifo_path(const char *dir, const char *name, char path[128])
 {
 	snprintf(path, 128, "%s/%s", dir, name);
 }
@@ -164,7 +164,7 @@ static void
 make_fifos(struct peer *p)
 {
 	const char *tmp = getenv("TMPDIR");
-	char path[1100];
+	char path[128];
 
 	/* A long TMPDIR gives way. */
 	if (!tmp || snprintf(p->dir, sizeof(p->dir), "%s/kmap-bench.XXXXXX",
@@ -253,7 +253,7 @@ peer_start(const struct opts *o, char **argv, struct peer *p)
 void
 peer_end(struct peer *p)
 {
-	char path[1100];
+	char path[128];
 	int i;
 
 	for (i = 0; i < 500 && waitpid(p->pid, NULL, WNOHANG) == 0; i++)
@@ -408,7 +408,7 @@ connect_unix(const struct peer *p)
 void
 peer_connect(const struct opts *o, const struct peer *p, struct chan *c)
 {
-	char path[1100];
+	char path[128];
 
 	*c = p->pipes;
 	if (o->kind == TCP)

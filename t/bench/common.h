@@ -46,7 +46,7 @@ struct peer {
 	int hello; /* readable once the peer can be connected */
 	int port;
 	struct chan pipes; /* our ends */
-	char dir[1024]; /* of the FIFOs */
+	char dir[64]; /* of the FIFOs */
 };
 
 /* 64 linear steps in each power of two: no value is off by more than 1 %. */
