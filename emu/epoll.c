@@ -17,15 +17,12 @@
 #include "wake.h"
 
 #define MS		1000000u
-/* Looks in vain before a hot item is armed one by one. */
-#define IDLE_MAX	256u
 /* Waits that user space may answer before the kernel's fds are looked at. */
 #define KERNEL_EACH	8u
 #define ALWAYS		((uint32_t)(EPOLLERR | EPOLLHUP))
 #define FLAGS		((uint32_t)(EPOLLET | EPOLLONESHOT | \
 			    EPOLLEXCLUSIVE | EPOLLWAKEUP))
 #define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
-#define TAG_BELL	UINT32_MAX
 
 /* ---- memory: type-stable, private ---- */
 
@@ -160,7 +157,6 @@ hot_add(struct kmap_item *it)
 {
 	struct kmap_set *s = it->set;
 
-	it->idle = 0;
 	if (it->hot || !it->active)
 		return;
 	it->hot = true;
@@ -718,11 +714,8 @@ hot_scan(struct kmap_set *s, struct epoll_event *out, int max)
 		uint32_t ev = item_ready(it);
 
 		s->hot = it->next_hot;
-		if (ev != 0) {
-			it->idle = 0;
+		if (ev != 0)
 			report(it, ev, &out[n++]);
-		} else
-			it->idle++;
 	}
 	return n;
 }

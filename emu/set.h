@@ -25,7 +25,6 @@ struct kmap_item {
 	bool hot;
 	bool exclusive;
 	uint32_t events;
-	uint32_t idle;			/* looks in vain since it was hot */
 	uint32_t gen;			/* of the tag */
 	uint64_t data;
 	uint64_t seen_tail;		/* arrivals that were reported */
@@ -48,7 +47,6 @@ struct kmap_set {
 	kmap_a32 sleepers;
 	kmap_a32 watched;		/* an outer set or poll looks at it */
 	bool forked;			/* shared with another process */
-	bool attached;			/* bells are registered in it */
 	int bell;			/* its own placeholder, -1 */
 	int id;				/* by which peers know it, -1 */
 	int commons[KMAP_COMMONS];

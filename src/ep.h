@@ -72,7 +72,6 @@ struct kmap_ep {
 		struct kmap_gate gate;
 		uint32_t nrec;		/* records; odd: on the ring */
 		bool fin;		/* went down for good */
-		bool bye_seen;
 		kmap_a32 nospace;	/* a send met a full buffer */
 		kmap_a32 space_edges;	/* times space came back after that */
 		uint64_t head_then;	/* peer's head at the last send */
