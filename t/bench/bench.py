@@ -316,25 +316,27 @@ class Bench:
             return service, stacks.nginx(lab, kmap, service.port)
 
         def fill(lab, both):
-            self.wrk_cell(
-                t, lab, "wrk → nginx, 32 connections",
-                {a: f"http://127.0.0.1:{b[0].port}/700"
-                 for a, b in both.items()},
-                {a: [b[0]] for a, b in both.items()}, 32)
+            for path, what in (("memory", ""), ("700", ", a file")):
+                self.wrk_cell(
+                    t, lab, f"wrk → nginx, 32 connections{what}",
+                    {a: f"http://127.0.0.1:{b[0].port}/{path}"
+                     for a, b in both.items()},
+                    {a: [b[0]] for a, b in both.items()}, 32)
             if self.quick:
                 return
             self.wrk_cell(
                 t, lab, "wrk → nginx proxy → nginx, 32",
-                {a: f"http://127.0.0.1:{b[1].port}/700"
+                {a: f"http://127.0.0.1:{b[1].port}/memory"
                  for a, b in both.items()}, both, 32)
         self.stack(t, ["nginx"], build, fill)
 
     def envoy(self, t):
-        rows = [("tcp", 32, ("Envoy TCP proxy, 32 connections", 4)),
-                ("tcp", 1, None), ("http", 32, None), ("http", 1, None)]
+        rows = [("tcp", 32, "memory", ("Envoy TCP proxy, 32 connections", 4)),
+                ("http", 32, "memory", None), ("tcp", 1, "memory", None),
+                ("http", 1, "memory", None), ("tcp", 32, "700", None)]
         names = {"tcp": "TCP proxy", "http": "HTTP router"}
         if self.quick:
-            rows = [rows[0], rows[2]]
+            rows = rows[:2]
 
         def build(lab, kmap):
             binary = stacks.find_envoy()
@@ -342,13 +344,40 @@ class Bench:
             return (stacks.envoy(lab, kmap, binary, service.port), service)
 
         def fill(lab, both):
-            for kind, c, bar in rows:
-                url = {a: "http://127.0.0.1:{}/700".format(
-                    b[0].tcp_port if kind == "tcp" else b[0].http_port)
+            for kind, c, path, bar in rows:
+                url = {a: "http://127.0.0.1:{}/{}".format(
+                    b[0].tcp_port if kind == "tcp" else b[0].http_port, path)
                     for a, b in both.items()}
+                what = ", a file" if path == "700" else ""
                 self.wrk_cell(t, lab, f"wrk → Envoy {names[kind]} → nginx, "
-                              f"{c}", url, both, c, bar)
+                              f"{c}{what}", url, both, c, bar)
         self.stack(t, ["wrk → Envoy → nginx"], build, fill)
+        self.envoy_redis(t)
+
+    def envoy_redis(self, t):
+        secs = 0.4 if self.quick else 1.0
+        n = {}
+
+        def build(lab, kmap):
+            binary = stacks.find_envoy()
+            service = stacks.redis(lab, kmap)
+            return (stacks.envoy(lab, kmap, binary, service.port), service)
+
+        def fill(lab, both):
+            def run(arm, requests):
+                return stacks.watched(both[arm], lambda:
+                                      stacks.redis_benchmark(
+                                          lab, self.kmap(arm),
+                                          both[arm][0].tcp_port, requests,
+                                          32, 1))
+
+            def measure(arm, i):
+                if not i:
+                    n[arm] = max(2000, int(run(arm, 20000).rate * secs))
+                return run(arm, n[arm])
+            label = "redis-benchmark → Envoy TCP proxy → redis, 32"
+            self.cell(t, label, lambda: self.compare(both, measure))
+        self.stack(t, ["redis → Envoy → redis"], build, fill)
 
     # What Kmap costs those who do not use it --------------------------------
 
