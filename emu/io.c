@@ -33,6 +33,8 @@ kmap_rx_kernel_slow(struct kmap_iocall *c)
 	if (kmap_likely(kmap_rx_gated(e))) {
 		if (kmap_unlikely(!a_load(&e->ep->rx.consented)))
 			kmap_pair_tick(e, c->fd);
+		if (kmap_tx_rises(e->ep))
+			kmap_tx_rise(e, c->fd);
 		return false;
 	}
 	if (a_load(&e->ep->role) == KMAP_CONNECTOR ||

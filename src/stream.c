@@ -684,10 +684,19 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 	return (ssize_t)done;
 }
 
-/* Of each of the first milliseconds; four that used it up double it, so that
- * a receiver that stays away for long is hardly waited for. */
-#define PACE_BYTES	(64u << 10)
+/*
+ * What may go by TCP while a receiver that has the library makes no call:
+ * a burst at once, then a little in each millisecond, so that a stream moves
+ * whole however late its reader is scheduled. Bytes that nobody reads lose
+ * nothing by waiting; but a program may write megabytes before anybody reads
+ * them, as TCP lets it, so after PACE_STEPS the share doubles each
+ * PACE_DOUBLE steps (4 MB are gone after some 60 ms).
+ */
+#define PACE_BURST	(64u << 10)
+#define PACE_BYTES	(16u << 10)
 #define PACE_STEPS	32u
+#define PACE_DOUBLE	8u
+#define PACE_LAST	(PACE_STEPS + 12 * PACE_DOUBLE)
 
 /*
  * Whoever waits for room that the ring makes must wait the ring's way: an
@@ -707,7 +716,10 @@ waits_known(const struct kmap_ent *e)
 static uint64_t
 pace(const struct kmap_ep *ep)
 {
-	return (uint64_t)PACE_BYTES << ep->tx.pace_step / 4;
+	uint32_t k = ep->tx.pace_step;
+
+	return k == 0 ? PACE_BURST : k < PACE_STEPS ? PACE_BYTES :
+	    (uint64_t)PACE_BYTES << (k - PACE_STEPS) / PACE_DOUBLE;
 }
 
 /* The receiver has the library and has not made its next call yet. */
@@ -753,7 +765,7 @@ tx_piece(struct kmap_ep *ep)
 	now = kmap_now();
 	if (now - a_load(&ep->tx.ahead_since) >= KMAP_PACE_NS) {
 		a_store(&ep->tx.ahead_since, now);
-		if (ep->tx.ahead >= pace(ep) && ep->tx.pace_step < PACE_STEPS)
+		if (ep->tx.ahead >= pace(ep) && ep->tx.pace_step < PACE_LAST)
 			ep->tx.pace_step++;
 		ep->tx.ahead = 0;
 	}
@@ -864,6 +876,19 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	else if (n >= 0 && (size_t)n < want)
 		a_store(&ep->tx.nospace, 1u);
 	return n;
+}
+
+void
+kmap_tx_rise(struct kmap_ent *e, int fd)
+{
+	struct kmap_ep *ep = e->ep;
+
+	if (!kmap_trylock(&ep->tx.lock))
+		return;
+	if (ep->link != NULL && !kmap_tx_on_ring(ep) && waits_known(e) &&
+	    kmap_dir_may_up(ep))
+		kmap_dir_up(ep, fd);
+	kmap_unlock(&ep->tx.lock);
 }
 
 ssize_t

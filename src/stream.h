@@ -46,6 +46,22 @@ struct kmap_tx_op {
 };
 
 /*
+ * Goes up without a send, if the direction may: whoever has said its last
+ * word before the other end consented may have more to say later. Called
+ * where kmap_tx_rises; only tries tx.lock.
+ */
+void kmap_tx_rise(struct kmap_ent *e, int fd);
+
+static inline bool
+kmap_tx_rises(const struct kmap_ep *ep)
+{
+	const struct kmap_dir_shm *d = ep->tx.ring.shm;
+
+	return kmap_unlikely(!kmap_tx_on_ring(ep)) && d != NULL &&
+	    !ep->tx.fin && a_load(&d->consent) != 0;
+}
+
+/*
  * Bytes accepted (more than 0), or -errno; -EAGAIN when nothing fits now.
  * Takes tx.lock.
  */
