@@ -97,8 +97,8 @@ perhaps git "git: init, commit, log, clone" bash -c '
 perhaps perl "perl: fork, pipe open, sockets" perl -e '
 	use Socket; $| = 1; open(P, "-|", "echo piped"); print <P>;
 	socketpair(A, B, AF_UNIX, SOCK_STREAM, 0);
-	if (!fork) { syswrite(B, "child"); exit 3 }
-	sysread(A, $x, 5); wait; print "$x ", $? >> 8, "\n"'
+	$p = fork; if (!$p) { syswrite(B, "child"); exit 3 }
+	sysread(A, $x, 5); waitpid $p, 0; print "$x ", $? >> 8, "\n"'
 perhaps node "node: files, timers, child processes, a server" node -e '
 	const s = require("http").createServer((q, r) => r.end("hello"));
 	s.listen(0, "127.0.0.1", () => require("http").get(
