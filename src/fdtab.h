@@ -40,6 +40,7 @@ struct kmap_ent {
 	uint32_t next_try;
 	bool moment_given;		/* see offered_moment, emu/io.c */
 	uint32_t tries;			/* acceptor: look-ups of the name */
+	uint64_t tried_at;		/* bytes moved at the last of them */
 	uint32_t rx_calls, tx_calls;
 	uint64_t rx_bytes, tx_bytes;	/* by the kernel path */
 	kmap_a32 wait_seen;	/* its way of waiting went through wrappers */

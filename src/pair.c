@@ -20,6 +20,8 @@
 /* What a connection shows before it may cost a rendezvous. The connector
  * asks for less, so that its name stands when the acceptor looks. */
 #define EARN_CALLS	4u
+#define TRY_BYTES	(256u << 10)
+#define TRIES_BY_BYTES	24u
 #define EARN_BYTES	(8u << 10)
 /* Connections of a link; the memory of a ring is taken when it is used. */
 #define LINK_SLOTS	1024u
@@ -768,10 +770,14 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 			return;
 		e->next_try = tick;
 	}
-	if (claim(e, fd) || tick < e->next_try)
+	if (claim(e, fd) || (tick < e->next_try &&
+	    (e->tries > TRIES_BY_BYTES ||
+	    e->rx_bytes + e->tx_bytes - e->tried_at < TRY_BYTES)))
 		return;
+	e->tried_at = e->rx_bytes + e->tx_bytes;
 	greet(e, fd);
-	/* At once, then after 1, 2, 4, 16, 64, … more calls. */
+	/* At once, then after 1, 2, 4, 16, 64, … more calls, and after each
+	 * quarter of a megabyte: one long answer is a handful of calls. */
 	e->tries++;
 	e->next_try = tick + (e->tries < 3 ? e->tries : e->tries > 12 ? 1u <<
 	    20 : 1u << 2 * (e->tries - 2));
