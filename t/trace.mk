@@ -1,0 +1,10 @@
+# Tests of kmap-trace, t7xxx.
+check_PROGRAMS += look
+look_SOURCES = look.c
+look_LDADD = $(top_builddir)/trace/liblook.la
+
+TRACE_TESTS = \
+	t7040-elf.t
+
+dist_check_SCRIPTS += $(TRACE_TESTS)
+TESTS += $(TRACE_TESTS)
