@@ -293,7 +293,7 @@ item_tag(struct kmap_item *it, struct kmap_ent *e)
 		a_store_rel(&s->tagged, 1u);
 	}
 	if (!attach(s, e->ep->link != NULL ? e->ep->link->my_common :
-	    kmap_common_fd()))
+	    kmap_sleep_fd()))
 		return false;
 	it->gen++;
 	it->kernel_out = false;
@@ -566,6 +566,7 @@ kmap_bells_take(struct kmap_set *self)
 
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next)) {
+		kmap_link_poll(l);
 		if (kmap_unlikely(l->inherited)) {
 			/* The parent takes the bits: look at all of ours. */
 			for (uint32_t i = 0; i < l->nslots; i++)
@@ -573,7 +574,6 @@ kmap_bells_take(struct kmap_set *self)
 					rung(self, l, i);
 			continue;
 		}
-		kmap_link_poll(l);
 		if (kmap_wake_pending(l, KMAP_PLACE_COMMON))
 			kmap_wake_take(l, KMAP_PLACE_COMMON, rung, self);
 	}

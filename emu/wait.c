@@ -164,7 +164,7 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 		.data.u64 = KMAP_TAG_BELL };
 
 	int bell = e->ep->link != NULL ? e->ep->link->my_common :
-	    e->preconsent ? kmap_common_fd() : -1;
+	    e->preconsent ? kmap_sleep_fd() : -1;
 
 	/* Before it is paired there is nobody who could ring. */
 	if (bell < 0)

@@ -297,7 +297,6 @@ kmap_dir_tcp_cap(struct kmap_ep *ep, int fd, bool *pending)
 static bool
 freeze_refused(struct kmap_ep *ep)
 {
-	static const uint64_t one = 1;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
 	uint32_t k;
 	uint64_t m;
@@ -312,7 +311,7 @@ freeze_refused(struct kmap_ep *ep)
 	m = a_xchg(&d->data_waiters, UINT64_C(0));
 	/* Our own waiters lost their place in the mask: they look again. */
 	if (m & ~KMAP_BOUNCE)
-		kmap_sys_write(ep->link->my_common, &one, sizeof(one));
+		kmap_link_bell_own(ep->link);
 	return (m & KMAP_BOUNCE) != 0;
 }
 

@@ -11,8 +11,8 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
-#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -53,6 +53,69 @@ kmap_common_fd(void)
 	return fd;
 }
 
+/*
+ * Eventfds are for peers of our own uid. Who shares the description of one
+ * can take O_NONBLOCK away and fill the counter, and then whoever writes a
+ * doorbell sleeps until it is read: a stranger would hold us, or by our own
+ * placeholder those of our peers that trust us. So strangers are rung by a
+ * byte on the link socket: its flags are our own, MSG_DONTWAIT is said with
+ * each byte, and its queue is that link's alone. The hub is an epoll fd with
+ * these sockets and the common placeholder in it, one fd for any sleeper.
+ */
+static kmap_a32 hub_fd_plus1;
+
+static int
+hub_make(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int common = kmap_common_fd(), fd, r;
+
+	if (common < 0)
+		return common;
+	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_epoll_create1(
+	    EPOLL_CLOEXEC)));
+	if (fd < 0)
+		return fd;
+	r = kmap_sys_epoll_ctl(fd, EPOLL_CTL_ADD, common, &ev);
+	if (r != 0) {
+		kmap_fd_hidden_close(fd);
+		return r;
+	}
+	a_store_rel(&hub_fd_plus1, (uint32_t)fd + 1);
+	return fd;
+}
+
+static struct kmap_lock hub_lock;
+
+int
+kmap_link_estrange(struct kmap_link *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int hub, r;
+
+	kmap_lock(&hub_lock);
+	hub = (int)a_load(&hub_fd_plus1) - 1;
+	if (hub < 0)
+		hub = hub_make();
+	kmap_unlock(&hub_lock);
+	if (hub < 0)
+		return hub;
+	r = kmap_sys_epoll_ctl(hub, EPOLL_CTL_ADD, l->sock, &ev);
+	if (r == 0) {
+		l->stranger = true;
+		l->my_common = hub;
+	}
+	return r;
+}
+
+int
+kmap_sleep_fd(void)
+{
+	int hub = (int)a_load_acq(&hub_fd_plus1) - 1;
+
+	return hub >= 0 ? hub : kmap_common_fd();
+}
+
 /* Everything of a link that only this process sees, in one mapping. */
 static struct kmap_link *
 link_alloc(uint32_t nslots)
@@ -89,7 +152,7 @@ link_map(struct kmap_link *l, int memfd)
 	l->ctl = p;
 	l->slots = (void *)((char *)p + kmap_seg_slots_at());
 	l->rings = (uint8_t *)p + kmap_seg_rings_at(l->nslots);
-	l->my_common = kmap_common_fd();
+	l->my_common = l->own_bell = kmap_common_fd();
 	return l->my_common < 0 ? l->my_common : 0;
 }
 
@@ -209,6 +272,9 @@ kmap_link_publish(struct kmap_link *l)
 static void
 close_fds(struct kmap_link *l)
 {
+	/* The socket may live on in a child; the hub is the process's. */
+	if (l->stranger && !l->inherited)
+		kmap_sys_epoll_ctl(l->my_common, EPOLL_CTL_DEL, l->sock, NULL);
 	if (l->sock >= 0)
 		kmap_fd_hidden_close(l->sock);
 	l->sock = -1;
@@ -231,10 +297,18 @@ kmap_link_free(struct kmap_link *l)
 bool
 kmap_link_dead(struct kmap_link *l)
 {
+	int flags = MSG_DONTWAIT | (l->stranger ? 0 : MSG_PEEK);
+	long r = 0;
 	char c;
 
-	return l->sock < 0 || kmap_sys_recv(l->sock, &c, 1,
-	    MSG_PEEK | MSG_DONTWAIT) == 0;
+	/* Behind a stranger's bells, and behind the reset that says that it
+	 * left ours unread, stands the end. */
+	for (int i = 0; i < MESSAGES_MAX; i++) {
+		r = l->sock < 0 ? 0 : kmap_sys_recv(l->sock, &c, 1, flags);
+		if (r != -ECONNRESET && !(l->stranger && r > 0))
+			break;
+	}
+	return r == 0;
 }
 
 /*
@@ -256,8 +330,9 @@ bury(struct kmap_link *l)
 
 	close_fds(l);
 	/* The head keeps the memfd, so its other pages go by name. Those of
-	 * an inherited link are still somebody's. */
-	if (!l->inherited)
+	 * an inherited link are still somebody's, and a stranger can hold the
+	 * file's lock for as long as it likes. */
+	if (!l->inherited && !l->stranger)
 		kmap_syscall(SYS_madvise, l->slots, tail, MADV_REMOVE, 0, 0, 0);
 	kmap_sys_munmap(l->slots, tail);
 	l->size = head;
@@ -350,6 +425,23 @@ kmap_link_ring(const struct kmap_link *l, uint32_t slot, unsigned int dir)
 	return l->rings + ((uint64_t)slot * 2 + dir) * l->ring_size;
 }
 
+/*
+ * A stranger's messages are bells, whatever is in them: they woke us, and go.
+ * No fd is taken from it: the kernel closes what comes with them. Any process
+ * of the family may do it.
+ */
+static void
+bells_drop(struct kmap_link *l)
+{
+	uint32_t seen = a_load_acq(&l->ctl->side[!l->side].messages);
+	uint32_t n = kmap_min(seen - a_load(&l->messages_read), MESSAGES_MAX);
+	char c;
+
+	a_store(&l->messages_read, seen);
+	while (n-- > 0 && kmap_sys_recv(l->sock, &c, 1, MSG_DONTWAIT) > 0)
+		;
+}
+
 void
 kmap_link_receive(struct kmap_link *l)
 {
@@ -358,6 +450,10 @@ kmap_link_receive(struct kmap_link *l)
 	uint32_t seen;
 	int fd, n;
 
+	if (l->stranger) {
+		bells_drop(l);
+		return;
+	}
 	kmap_lock(&l->lock);
 	seen = a_load_acq(&peer->messages);
 	for (int i = 0; i < MESSAGES_MAX; i++) {
@@ -394,6 +490,8 @@ kmap_link_can_ring(struct kmap_link *l)
 {
 	if (kmap_likely(l->peer_fd[KMAP_PLACE_COMMON] >= 0))
 		return 0;
+	if (l->stranger)
+		return l->sock >= 0 ? 0 : -EIO;
 	if (!a_load(&l->mute) && (!l->inherited || l->forked_early))
 		kmap_link_receive(l);
 	if (l->peer_fd[KMAP_PLACE_COMMON] >= 0)
@@ -406,7 +504,8 @@ void
 kmap_link_poll(struct kmap_link *l)
 {
 	if (kmap_unlikely(a_load(&l->ctl->side[!l->side].messages) !=
-	    a_load(&l->messages_read)) && !l->inherited && !l->forked_early)
+	    a_load(&l->messages_read)) &&
+	    (l->stranger || (!l->inherited && !l->forked_early)))
 		kmap_link_receive(l);
 }
 
@@ -417,7 +516,7 @@ kmap_link_place(struct kmap_link *l, int id, int bell)
 	struct kmap_msg m;
 	uint64_t bit;
 
-	if (id < 0 || l->inherited)
+	if (id < 0 || l->inherited || l->stranger)
 		return KMAP_PLACE_COMMON;
 	bit = UINT64_C(1) << id;
 	if (kmap_likely(a_load_acq(&own->acked) & bit))
@@ -441,7 +540,8 @@ kmap_links_fork(void)
 
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next)) {
-		if (l->peer_fd[KMAP_PLACE_COMMON] >= 0 || l->inherited)
+		if (l->peer_fd[KMAP_PLACE_COMMON] >= 0 || l->inherited ||
+		    l->stranger)
 			continue;
 		kmap_link_receive(l);
 		if (l->peer_fd[KMAP_PLACE_COMMON] < 0)
@@ -454,18 +554,22 @@ kmap_links_forked(void)
 {
 	struct kmap_link *l, *next, *kept = NULL;
 	int old = (int)a_load(&common_fd_plus1) - 1;
-	bool shared = false;
+	int hub = (int)a_load(&hub_fd_plus1) - 1;
+	bool shared = false, hub_shared = false;
 
 	a_store(&common_lock.word, 0u);
+	a_store(&hub_lock.word, 0u);
 	for (l = atomic_load(&kmap_links); l != NULL; l = next) {
 		next = atomic_load(&l->next);
 		a_store(&l->lock.word, 0u);
+		/* First: the hub is shared with the parent, and stays. */
+		l->inherited = true;
 		if (a_load(&l->refs) == 0) {
 			kmap_link_free(l);
 			continue;
 		}
-		l->inherited = true;
-		shared |= l->my_common == old;
+		shared |= l->own_bell == old;
+		hub_shared |= l->my_common == hub;
 		atomic_store(&l->next, kept);
 		kept = l;
 	}
@@ -473,7 +577,10 @@ kmap_links_forked(void)
 	/* The placeholder stays the parent's; ours is made when needed. */
 	if (old >= 0 && !shared)
 		kmap_fd_hidden_close(old);
+	if (hub >= 0 && !hub_shared)
+		kmap_fd_hidden_close(hub);
 	a_store(&common_fd_plus1, 0u);
+	a_store(&hub_fd_plus1, 0u);
 }
 
 /*
@@ -485,10 +592,24 @@ kmap_link_bell_good(const struct kmap_link *l, int fd)
 {
 	struct stat own, st;
 
-	return kmap_syscall(SYS_fstat, l->my_common, &own, 0, 0, 0, 0) == 0 &&
+	return kmap_syscall(SYS_fstat, l->own_bell, &own, 0, 0, 0, 0) == 0 &&
 	    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
 	    st.st_dev == own.st_dev && st.st_ino == own.st_ino &&
 	    (kmap_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);
+}
+
+/*
+ * A full queue means that the peer has bells to read, and it looks at its
+ * bitmap after the last of them: nothing is lost with this one.
+ */
+static void
+stranger_bell(struct kmap_link *l)
+{
+	struct iovec v = { "", 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	if (kmap_sys_sendmsg(l->sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+		a_add(&l->ctl->side[l->side].messages, 1u);
 }
 
 void
@@ -497,6 +618,10 @@ kmap_link_bell(struct kmap_link *l, unsigned int place)
 	static const uint64_t one = 1;
 	int fd = l->peer_fd[place];
 
+	if (l->stranger) {
+		stranger_bell(l);
+		return;
+	}
 	if (fd < 0 && l->peer_fd[KMAP_PLACE_COMMON] < 0)
 		kmap_link_receive(l);
 	/* Whoever is rung at the common place may have told us of its own. */
@@ -506,11 +631,16 @@ kmap_link_bell(struct kmap_link *l, unsigned int place)
 	 * always wakes. */
 	if (fd < 0)
 		fd = l->peer_fd[KMAP_PLACE_COMMON];
-	/* O_NONBLOCK is the peer's to take away: a stranger's full counter
-	 * is left alone. */
-	if (fd >= 0 && (!l->stranger || (kmap_sys_poll1(fd, POLLOUT) &
-	    POLLOUT)))
+	if (fd >= 0)
 		kmap_sys_write(fd, &one, sizeof(one));
+}
+
+void
+kmap_link_bell_own(const struct kmap_link *l)
+{
+	static const uint64_t one = 1;
+
+	kmap_sys_write(l->own_bell, &one, sizeof(one));
 }
 
 int
@@ -528,6 +658,10 @@ kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds, int nfds)
 	};
 	ssize_t r;
 
+	if (nfds == 0) {
+		mh.msg_control = NULL;
+		mh.msg_controllen = 0;
+	}
 	memset(&c, 0, sizeof(c));
 	c.h.cmsg_level = SOL_SOCKET;
 	c.h.cmsg_type = SCM_RIGHTS;

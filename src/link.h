@@ -25,12 +25,17 @@ struct kmap_link {
 	uint64_t size;
 	uint32_t nslots;
 	uint64_t ring_size;
-	int my_common;			/* the placeholder the peer rings */
+	int my_common;			/* what this side's sleepers watch */
+	int own_bell;			/* eventfd behind my_common */
 	int peer_fd[KMAP_PLACES];	/* the peer's placeholders, -1: none */
 	kmap_a32 messages_read;
 	uint32_t peer_uid;
 	kmap_a32 mute;			/* the peer's placeholder was lost */
-	bool stranger;			/* another uid than ours */
+	/*
+	 * Another uid than ours: no placeholder is passed either way, and a
+	 * doorbell is a byte on the link socket (PROTOCOL, "Strangers").
+	 */
+	bool stranger;
 	bool distrusted;		/* it announced what is not its own */
 	struct kmap_addr dest;		/* connector: where it leads */
 	kmap_a32 refs;			/* endpoints of this process on it */
@@ -61,6 +66,12 @@ extern struct kmap_lock kmap_links_lock;
 /* The process's common placeholder, made at the first pairing; -errno. */
 int kmap_common_fd(void);
 
+/*
+ * What a place watches that waits for any link of this process: the common
+ * placeholder, or the hub, which has that one in it.
+ */
+int kmap_sleep_fd(void);
+
 /* Acceptor: a new segment with slot 0 taken. *memfd is the caller's to send
  * and to close. */
 struct kmap_link *kmap_link_create(int *memfd, uint32_t nslots,
@@ -69,6 +80,9 @@ struct kmap_link *kmap_link_create(int *memfd, uint32_t nslots,
  * stays the caller's. */
 struct kmap_link *kmap_link_attach(int memfd, const struct kmap_msg *hello,
     int *err);
+/* The peer is of another uid: before l->sock says anything about bells, and
+ * before the link is visible. 0 or -errno. */
+int kmap_link_estrange(struct kmap_link *l);
 /* Makes a finished link visible. */
 void kmap_link_publish(struct kmap_link *l);
 void kmap_link_free(struct kmap_link *l);
@@ -102,9 +116,11 @@ void kmap_link_poll(struct kmap_link *l);
 /* 0: the peer can be rung; -EAGAIN: its placeholder has not come yet; else it
  * never will, and nothing may move to a ring. */
 int kmap_link_can_ring(struct kmap_link *l);
-/* Whether fd may be written to as the peer's placeholder. */
+/* Wakes this side's own sleepers on the link: they look again. */
+void kmap_link_bell_own(const struct kmap_link *l);
+/* Whether fd may be written to as the placeholder of a peer of our uid. */
 bool kmap_link_bell_good(const struct kmap_link *l, int fd);
-/* Writes the eventfd that wakes the peer's place. */
+/* Wakes the peer's place; never blocks, whatever the peer does. */
 void kmap_link_bell(struct kmap_link *l, unsigned int place);
 
 /* Sends or takes one message with fds on a rendezvous or link socket. */

@@ -527,9 +527,11 @@ greeted(struct kmap_ent *e, int fd)
 	n = kmap_msg_recv(e->rdv_conn, &m, fds, 2, 0);
 	if (n == -EAGAIN)
 		return;
-	if (n < 0 || n != 2 || m.kind != KMAP_MSG_HELLO ||
+	if (n < 0 || m.kind != KMAP_MSG_HELLO ||
 	    memcmp(&m.tuple, &e->ep->tuple, sizeof(m.tuple)) != 0 ||
 	    cred_uid(e->rdv_conn, &uid) != 0 ||
+	    /* A stranger's placeholder is none of ours to write. */
+	    n != (uid == own_uid() ? 2 : 1) ||
 	    !acceptor_may_pair(&e->ep->tuple, uid)) {
 		kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused",
 		    fd, uid);
@@ -538,7 +540,7 @@ greeted(struct kmap_ent *e, int fd)
 	l = kmap_link_attach(fds[0], &m, &err);
 	if (l == NULL)
 		goto refuse;
-	if (!kmap_link_bell_good(l, fds[1])) {
+	if (n == 2 && !kmap_link_bell_good(l, fds[1])) {
 		kmap_link_free(l);
 		err = -EPROTO;
 		goto refuse;
@@ -546,15 +548,20 @@ greeted(struct kmap_ent *e, int fd)
 	l->sock = e->rdv_conn;
 	e->rdv_conn = -1;
 	l->peer_uid = uid;
-	l->stranger = uid != own_uid();
 	l->dest = e->ep->tuple.to;
-	l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
+	if (n == 2)
+		l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
 	kmap_sys_close(fds[0]);
+	if (n == 1 && kmap_link_estrange(l) != 0) {
+		kmap_link_free(l);
+		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
 	slot = m.slot;
 	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
 		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_WELCOME,
 		.size = sizeof(m), .tuple = e->ep->tuple };
-	if (kmap_msg_send(l->sock, &m, &l->my_common, 1) != 0) {
+	if (kmap_msg_send(l->sock, &m, &l->own_bell, n - 1) != 0) {
 		kmap_link_free(l);
 		return;
 	}
@@ -738,15 +745,21 @@ greet(struct kmap_ent *e, int fd)
 		return;
 	}
 	l->peer_uid = uid;
-	l->stranger = uid != own_uid();
 	l->sock = kmap_fd_hide(kmap_sys_raise(sock));
+	if (uid != own_uid() && (l->sock < 0 || kmap_link_estrange(l) != 0)) {
+		kmap_sys_close(memfd);
+		kmap_link_free(l);
+		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		return;
+	}
 	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
 		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_HELLO,
 		.size = sizeof(m), .nslots = l->nslots, .slot = 0,
 		.ring_size = l->ring_size, .tuple = e->ep->tuple };
 	fds[0] = memfd;
-	fds[1] = l->my_common;
-	r = l->sock < 0 ? l->sock : kmap_msg_send(l->sock, &m, fds, 2);
+	fds[1] = l->own_bell;
+	r = l->sock < 0 ? l->sock : kmap_msg_send(l->sock, &m, fds,
+	    l->stranger ? 1 : 2);
 	kmap_sys_close(memfd);
 	if (r != 0) {
 		kmap_link_free(l);

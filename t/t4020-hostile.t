@@ -6,7 +6,7 @@
 # KMAP_WRITES: how many writes (10,000,000).
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
-plan 12
+plan 14
 
 ! sanitized address || : "${KMAP_WRITES:=3000000}"
 writes=${KMAP_WRITES:-10000000}
@@ -34,6 +34,19 @@ ok "a client announces bytes that never come" timeout -k 5 20 \
 	"$hostile" stuck "$port" 0
 ok "a client publishes records for ever" timeout -k 5 20 \
 	"$hostile" stuck "$port" 1
+# A peer of another uid must have nothing by which a doorbell can block.
+if [ "$(id -u)" = 0 ] && "$PYTHON" -c 'import os; os.setuid(12345)' \
+	2>/dev/null; then
+	HOSTILE_UID=12345 timeout -k 5 60 "$hostile" clog "$port" \
+		>"$WORK/clog" 2>&1
+	is $? 0 "a stranger that clogs its doorbells holds nobody"
+	like "$(cat "$WORK/clog")" "no placeholder was passed" \
+		"and shares no placeholder with the server"
+	diag "$(cat "$WORK/clog")"
+else
+	skip "needs another uid" "a stranger that clogs its doorbells"
+	skip "needs another uid" "and shares no placeholder"
+fi
 touch "$WORK/stop"
 ended streams 60
 is $STATUS 0 "the streams beside are unharmed" || show_log streams

@@ -59,6 +59,20 @@ if [ "$(id -u)" != 0 ] || ! "$PYTHON" -c 'import os; os.setuid(12345)' \
 	finish
 fi
 chmod 777 "$WORK"
+# A stranger's greeting without a placeholder is right, one with it is not.
+for v in one-fd good bell-blocks segment-pipe; do
+	rm -f "$WORK/p" "$WORK/s.json"
+	HOSTILE_UID=12345 start greeter "$hostile" greet "$WORK/p" "$v"
+	KMAP_STATS=$WORK/s.json ok "stranger, $v: the client's bytes are right" \
+		timeout -k 2 20 env LD_PRELOAD="$(kmap_preload)" \
+		"$serve" ask "$(port_of "$WORK/p")" 60 1
+	ended greeter 10
+	if [ $v = one-fd ]; then
+		holds "$(paired "$WORK/s.json") == 1" "stranger, $v: paired"
+	else
+		is "$(paired "$WORK/s.json")" 0 "stranger, $v: not paired"
+	fi
+done
 free_port from
 start server kmap_env KMAP_STATS="$WORK/server.json" \
 	"$serve" echo "$WORK/port"

@@ -13,6 +13,8 @@
  *	hostile stuck PORT HOW		is greeted, goes up as it should, and
  *					announces bytes that never come; or
  *					records without an end
+ *	hostile clog PORT		is greeted, and does all it can to make a
+ *					doorbell block whoever rings it
  *	hostile squat FROM TO UID FILE	under that uid: owns a socket from the
  *					port FROM, binds the name of FROM → TO,
  *					and notes in FILE what it was sent
@@ -20,7 +22,7 @@
  *					that name, and notes whether it was
  *					answered
  *
- * The last two end at SIGTERM.
+ * The last two end at SIGTERM. HOSTILE_UID: under that uid.
  */
 #include "config.h"
 
@@ -31,6 +33,7 @@
 #include <linux/falloc.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -450,9 +453,10 @@ be_greeted(struct seg *s, int port)
 		s->link = accept4(name, NULL, NULL, SOCK_CLOEXEC);
 		if (readable(s->link, 1000) &&
 		    recv_msg(s->link, &m, fds, &nfds) == sizeof(m) &&
-		    m.kind == KMAP_MSG_HELLO && nfds == 2) {
+		    m.kind == KMAP_MSG_HELLO && (nfds == 2 || nfds == 1)) {
 			s->fd = fds[0];
-			s->theirs = fds[1];
+			if (nfds == 2)
+				s->theirs = fds[1];
 			s->nslots = m.nslots;
 			s->ring = m.ring_size;
 			s->slot = m.slot;
@@ -837,6 +841,104 @@ out:
 	return !fine;
 }
 
+/* Fills and empties an eventfd that others may write, and makes it block. */
+static void *
+toggle(void *arg)
+{
+	int fd = *(int *)arg;
+	uint64_t brim = UINT64_MAX - 1, n;
+
+	for (;;) {
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+		if (read(fd, &n, sizeof(n)) < 0)
+			sched_yield();
+		n = brim;
+		if (write(fd, &n, sizeof(n)) < 0)
+			sched_yield();
+		fcntl(fd, F_SETFL, 0);
+		for (volatile int i = 0; i < 200; i++)
+			;
+	}
+	return NULL;
+}
+
+/* A byte each way by the rings, and a doorbell asked for, again and again;
+ * what comes on the link's socket is never read. */
+static uint64_t
+ring_along(struct seg *s, uint64_t rounds)
+{
+	struct kmap_dir_shm *out = &s->slots[s->slot].dir[KMAP_CONNECTOR];
+	struct kmap_dir_shm *in = &s->slots[s->slot].dir[KMAP_ACCEPTOR];
+	struct kmap_place_shm *own = s->ctl->side[KMAP_CONNECTOR].place;
+	struct kmap_place_shm *p =
+	    &s->ctl->side[KMAP_ACCEPTOR].place[KMAP_PLACE_COMMON];
+	static const uint64_t one = 1;
+	uint64_t bells = 0;
+
+	for (uint64_t i = 0; i < rounds; i++) {
+		for (int k = 0; k < KMAP_PLACES; k++)
+			if (atomic_exchange(&own[k].asleep, 1) == 0)
+				bells++;
+		atomic_store(&in->passed, atomic_load(&in->nrec));
+		atomic_store(&in->head, atomic_load(&in->tail));
+		atomic_store(&in->data_waiters, ~KMAP_BOUNCE);
+		atomic_store(&out->space_waiters, ~KMAP_BOUNCE);
+		if (atomic_load(&out->tail) - atomic_load(&out->head) <
+		    s->ring / 2)
+			atomic_fetch_add(&out->tail, 1);
+		atomic_fetch_or(&p->level2[s->slot / 64],
+		    UINT64_C(1) << s->slot % 64);
+		atomic_fetch_or(&p->level1, UINT64_C(1) << s->slot / 64);
+		if (atomic_exchange(&p->asleep, 0) != 0) {
+			if (s->theirs < 0)
+				send(s->link, "", 1, MSG_DONTWAIT);
+			else if (write(s->theirs, &one, sizeof(one)) < 0)
+				sched_yield();
+			atomic_fetch_add(&s->ctl->side[KMAP_CONNECTOR].messages,
+			    1);
+		}
+		sched_yield();
+	}
+	return bells;
+}
+
+static int
+clog(int port)
+{
+	struct kmap_dir_shm *d;
+	uint64_t bells = 0;
+	pthread_t th;
+	struct seg s;
+	bool fine = true;
+
+	if (!be_greeted(&s, port)) {
+		printf("never greeted\n");
+		return 1;
+	}
+	seg_map(&s);
+	d = s.slots[s.slot].dir;
+	if (pthread_create(&th, NULL, toggle, &s.mine) != 0 ||
+	    (s.theirs >= 0 && pthread_create(&th, NULL, toggle, &s.theirs)))
+		die("thread");
+	atomic_store(&d[KMAP_ACCEPTOR].consent, 1);
+	for (int i = 0; i < 500 && atomic_load(&d->consent) == 0; i++) {
+		s.sent += send(s.tcp, "x", 1, MSG_NOSIGNAL) == 1;
+		usleep(2000);
+		alive(s.tcp);
+	}
+	atomic_store(&d->rec_tcp, s.sent);
+	atomic_store(&d->nrec, 1);
+	for (int i = 0; i < 20 && fine; i++) {
+		bells += ring_along(&s, 1000);
+		fine = answers(port);
+	}
+	printf("%s; %llu doorbells; %s placeholder was passed\n",
+	    fine ? "answers" : "hangs", (unsigned long long)bells,
+	    s.theirs < 0 ? "no" : "a");
+	/* More than the queue of any socket holds. */
+	return !fine || bells < 2000;
+}
+
 /* ---- strangers ---- */
 
 static volatile sig_atomic_t over;
@@ -928,7 +1030,7 @@ intrude(int from, int to, uid_t uid, const char *file)
 int
 main(int argc, char **argv)
 {
-	const char *s = getenv("KMAP_SEED");
+	const char *s = getenv("KMAP_SEED"), *uid = getenv("HOSTILE_UID");
 	struct sigaction a = { .sa_handler = stop };
 
 	seed = s && *s ? strtoull(s, NULL, 0) : (uint64_t)time(NULL) *
@@ -937,6 +1039,9 @@ main(int argc, char **argv)
 	sigaction(SIGTERM, &a, NULL);
 	if (argc < 3)
 		return 2;
+	if (uid != NULL && (setgid((gid_t)atoi(uid)) != 0 ||
+	    setuid((uid_t)atoi(uid)) != 0))
+		die("setuid");
 	if (strcmp(argv[1], "client") == 0 && argc == 4)
 		return client(atoi(argv[2]), strtoull(argv[3], NULL, 0));
 	if (strcmp(argv[1], "server") == 0 && argc == 4)
@@ -947,6 +1052,8 @@ main(int argc, char **argv)
 		return flood(atoi(argv[2]));
 	if (strcmp(argv[1], "stuck") == 0 && argc == 4)
 		return stuck(atoi(argv[2]), atoi(argv[3]));
+	if (strcmp(argv[1], "clog") == 0)
+		return clog(atoi(argv[2]));
 	if (strcmp(argv[1], "squat") == 0 && argc == 6)
 		return squat(atoi(argv[2]), atoi(argv[3]),
 		    (uid_t)atoi(argv[4]), argv[5]);
