@@ -13,7 +13,7 @@ kmap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		len >= sizeof(addr->sa_family))
 		family = addr->sa_family;
 	if (family == AF_INET || family == AF_INET6)
-		kmap_connected(fd);
+		kmap_connected(fd, addr, len);
 	else if (r == 0)
 		/* AF_UNSPEC dissolves the connection. */
 		kmap_fd_closing(fd);

@@ -211,7 +211,9 @@ void kmap_uring(void);
 void kmap_pinned(int flags);
 
 /* life.c: a connection exists from here on; a number goes away. */
-void kmap_connected(int fd);
+void kmap_connected(int fd, const struct sockaddr *addr, socklen_t addrlen);
+/* listen() succeeded. */
+void kmap_listening(int fd);
 void kmap_accepted(int listener, int fd);
 void kmap_fd_leave(int fd);
 /* io.c: sendfile and splice with an endpoint. */

@@ -25,6 +25,9 @@ init(void)
 	if (getauxval(AT_SECURE))
 		return;
 	kmap_env_read(environ);
+	/* A table may say so: then as if we were not there. */
+	if (kmap_conf.inert)
+		return;
 	kmap_testpoint_hook = dlsym(RTLD_DEFAULT, "kmap_testpoint");
 	kmap_consent_hook = kmap_items_tag;
 	kmap_seen_hook = kmap_items_seen;

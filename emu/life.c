@@ -7,6 +7,7 @@
 #include "dir.h"
 #include "env.h"
 #include "log.h"
+#include "obey.h"
 #include "pair.h"
 #include "stream.h"
 #include "sys.h"
@@ -20,9 +21,11 @@
 
 /* ---- birth ---- */
 
+/* sa: where a connecting socket goes; NULL: it was accepted. */
 static void
-opened(int fd, int role)
+opened(int fd, int role, const struct sockaddr *sa, socklen_t len)
 {
+	enum kmap_why why = KMAP_WHY_NONE;
 	struct kmap_ent *e;
 
 	/* Inert in a program that gained privileges; the constructor said so
@@ -32,21 +35,39 @@ opened(int fd, int role)
 	e = kmap_ent_open(fd, role);
 	if (e == NULL)
 		return;
-	if (kmap_conf.upgrade == KMAP_NOW)
+	if (kmap_unlikely(kmap_obeying))
+		why = kmap_obey((enum kmap_role)role, fd, sa, len);
+	if (why != KMAP_WHY_NONE)
+		kmap_ep_bar(e->ep, why);
+	else if (kmap_conf.upgrade == KMAP_NOW)
 		kmap_pair_tick(e, fd);
 }
 
 void
-kmap_connected(int fd)
+kmap_connected(int fd, const struct sockaddr *addr, socklen_t addrlen)
 {
 	int proto = 0;
 	socklen_t len = sizeof(proto);
 
-	if (kmap_fd_ent(fd) != NULL)
+	if (kmap_fd_ent(fd) != NULL || kmap_conf.inert)
 		return;
 	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) == 0
 	    && proto == IPPROTO_TCP)
-		opened(fd, KMAP_CONNECTOR);
+		opened(fd, KMAP_CONNECTOR, addr, addrlen);
+}
+
+/* Only to hear of it: what is accepted there is decided one by one. */
+void
+kmap_listening(int fd)
+{
+	int proto = 0;
+	socklen_t len = sizeof(proto);
+
+	if (kmap_likely(!kmap_obeying) || kmap_conf.inert)
+		return;
+	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) == 0
+	    && proto == IPPROTO_TCP)
+		kmap_obey(KMAP_LISTENS, fd, NULL, 0);
 }
 
 /* A listener's protocol is asked once and kept with its number. */
@@ -58,6 +79,8 @@ kmap_accepted(int listener, int fd)
 	struct kmap_fdslot *s = kmap_fdslot_make(listener);
 	uint32_t kind = s != NULL ? a_load(&s->kind) : LISTENS_UNKNOWN;
 
+	if (kmap_unlikely(kmap_conf.inert))
+		return;
 	if (kind == LISTENS_UNKNOWN) {
 		int proto = 0;
 		socklen_t len = sizeof(proto);
@@ -70,7 +93,7 @@ kmap_accepted(int listener, int fd)
 			a_store(&s->kind, kind);
 	}
 	if (kind == LISTENS_TCP)
-		opened(fd, KMAP_ACCEPTOR);
+		opened(fd, KMAP_ACCEPTOR, NULL, 0);
 }
 
 /* ---- death ---- */

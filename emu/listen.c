@@ -6,7 +6,11 @@
 int
 kmap_listen(int fd, int backlog)
 {
-	return kmap_ret(kmap_real.listen(fd, backlog));
+	int r = kmap_ret(kmap_real.listen(fd, backlog));
+
+	if (r == 0)
+		kmap_listening(fd);
+	return r;
 }
 
 KMAP_EXPORT int

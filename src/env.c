@@ -5,6 +5,7 @@
 
 #include "layout.h"
 #include "log.h"
+#include "obey.h"
 #include "stats.h"
 
 #include <string.h>
@@ -41,20 +42,21 @@ number(const char *s, uint64_t *out)
 }
 
 static bool
-set_upgrade(const char *v)
+set_upgrade(struct kmap_conf *c, const char *v)
 {
 	static const char *const names[] = { "earned", "now", "never" };
 
 	for (unsigned int i = 0; i < kmap_countof(names); i++)
 		if (strcmp(v, names[i]) == 0) {
-			kmap_conf.upgrade = (enum kmap_upgrade)i;
+			c->upgrade = (enum kmap_upgrade)i;
+			c->given |= KMAP_GIVEN_UPGRADE;
 			return true;
 		}
 	return false;
 }
 
 static bool
-set_ring(const char *v)
+set_ring(struct kmap_conf *c, const char *v)
 {
 	uint64_t n, p = KMAP_RING_MIN;
 
@@ -62,12 +64,13 @@ set_ring(const char *v)
 		return false;
 	while (p < n)
 		p <<= 1;
-	kmap_conf.ring_size = p;
+	c->ring_size = p;
+	c->given |= KMAP_GIVEN_RING;
 	return true;
 }
 
 static bool
-set_peers(const char *v)
+set_peers(struct kmap_conf *c, const char *v)
 {
 	uint32_t list[KMAP_PEERS_MAX];
 	unsigned int n = 0;
@@ -89,31 +92,78 @@ set_peers(const char *v)
 		if (n == 0)
 			return false;
 	}
-	memcpy(kmap_conf.peers, list, n * sizeof(list[0]));
-	kmap_conf.npeers = n;
-	kmap_conf.peers_set = true;
+	memcpy(c->peers, list, n * sizeof(list[0]));
+	c->npeers = n;
+	c->peers_set = true;
+	c->given |= KMAP_GIVEN_PEERS;
 	return true;
 }
 
 static bool
-set_stats(const char *v)
+set_log(struct kmap_conf *c, const char *v)
 {
+	(void)c;
+	return kmap_log_open(v);
+}
+
+static bool
+set_stats(struct kmap_conf *c, const char *v)
+{
+	(void)c;
 	kmap_stats_open(v);
+	return true;
+}
+
+static bool
+set_table(struct kmap_conf *c, const char *v)
+{
+	(void)c;
+	kmap_obey_load(v);
 	return true;
 }
 
 static const struct {
 	const char *name;
-	bool (*set)(const char *value);
+	bool (*set)(struct kmap_conf *c, const char *value);
 	const char *expects;
 } settings[] = {
 	/* First, so that the others can be logged. */
-	{ "KMAP_LOG", kmap_log_open, "error, warn, info or debug[:file]" },
+	{ "KMAP_LOG", set_log, "error, warn, info or debug[:file]" },
 	{ "KMAP_UPGRADE", set_upgrade, "now, earned or never" },
 	{ "KMAP_RING", set_ring, "bytes from 4096 to 64M" },
 	{ "KMAP_PEERS", set_peers, "same-uid or uid,uid..." },
 	{ "KMAP_STATS", set_stats, "a file" },
+	/* Last: what the environment gave wins over a table. */
+	{ "KMAP_TABLE", set_table, "a file" },
 };
+
+/* "KMAP_RING" is "ring" in a table. */
+static bool
+is_called(const char *env, const char *name)
+{
+	for (env += strlen("KMAP_"); *env != '\0'; env++, name++)
+		if ((*env | 32) != *name)
+			return false;
+	return *name == '\0';
+}
+
+bool
+kmap_conf_set(struct kmap_conf *c, const char *name, const char *text)
+{
+	for (unsigned int i = 0; i < kmap_countof(settings); i++)
+		if (is_called(settings[i].name, name))
+			return settings[i].set(c, text);
+	return false;
+}
+
+const char *
+kmap_conf_expects(const char *name)
+{
+	for (unsigned int i = 0; i < kmap_countof(settings); i++)
+		if (is_called(settings[i].name, name))
+			return settings[i].expects;
+	return "";
+}
 
 void
 kmap_env_read(char **envp)
@@ -127,7 +177,7 @@ kmap_env_read(char **envp)
 			if (strncmp(*e, settings[i].name, len) != 0 ||
 			    (*e)[len] != '=')
 				continue;
-			if (*v != '\0' && !settings[i].set(v))
+			if (*v != '\0' && !settings[i].set(&kmap_conf, v))
 				kmap_log_always("%s=%s is ignored: expected %s",
 				    settings[i].name, v, settings[i].expects);
 			break;

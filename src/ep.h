@@ -42,6 +42,8 @@ enum kmap_why {
 	KMAP_WHY_KERNEL,	/* TCP_INFO lacks what a switch needs */
 	KMAP_WHY_CLOSED,	/* ended before it could move */
 	KMAP_WHY_PROTOCOL,	/* the peer broke the protocol */
+	KMAP_WHY_TABLE,		/* KMAP_TABLE says so, or was refused */
+	KMAP_WHY_UNKNOWN,	/* KMAP_TABLE does not know the endpoint */
 	KMAP_NWHY
 };
 extern const char *const kmap_why_names[KMAP_NWHY];

@@ -5,6 +5,7 @@
 
 #include "env.h"
 #include "link.h"
+#include "obey.h"
 #include "pair.h"
 #include "sys.h"
 
@@ -145,6 +146,8 @@ kmap_ep_bar(struct kmap_ep *ep, enum kmap_why why)
 
 		if (s != KMAP_PAIRED)
 			a_cas(&ep->stage, s, (uint32_t)KMAP_BARRED);
+		if (kmap_unlikely(kmap_obeying))
+			kmap_obey_left(why);
 	}
 }
 

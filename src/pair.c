@@ -8,6 +8,7 @@
 #include "env.h"
 #include "link.h"
 #include "log.h"
+#include "obey.h"
 #include "sys.h"
 #include "testpoint.h"
 
@@ -44,6 +45,8 @@ void
 kmap_pair_stop(enum kmap_why why)
 {
 	a_store(&stopped, (uint32_t)why);
+	if (kmap_obeying)
+		kmap_obey_left(why);
 }
 
 static uint32_t

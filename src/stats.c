@@ -3,6 +3,7 @@
 
 #include "stats.h"
 
+#include "env.h"
 #include "fdtab.h"
 #include "log.h"
 #include "pair.h"
@@ -42,6 +43,8 @@ const char *const kmap_why_names[KMAP_NWHY] = {
 	[KMAP_WHY_KERNEL] = "kernel",
 	[KMAP_WHY_CLOSED] = "closed",
 	[KMAP_WHY_PROTOCOL] = "protocol",
+	[KMAP_WHY_TABLE] = "table",
+	[KMAP_WHY_UNKNOWN] = "unknown",
 };
 
 void
@@ -119,7 +122,8 @@ kmap_stats_write(void)
 	struct out o;
 	bool first = true;
 
-	if (stats_fd < 0 || a_xchg(&written, 1u) != 0)
+	/* The filter of an inert program may kill at a write. */
+	if (stats_fd < 0 || kmap_conf.inert || a_xchg(&written, 1u) != 0)
 		return;
 	for (int i = 0; i < KMAP_NSTATS; i++)
 		sums[i] = a_load(&kmap_stats[i]);
