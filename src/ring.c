@@ -18,6 +18,9 @@ kmap_copy(void *dst, const void *src, size_t n)
 {
 	void *here[5];
 
+	/* No byte of no address: fine for the kernel, not for memcpy. */
+	if (kmap_unlikely(n == 0))
+		return 0;
 	if (__builtin_setjmp(here)) {
 		kmap_self.fault = NULL;
 		return -EFAULT;

@@ -212,6 +212,8 @@ lists(void)
 	is_int(kmap_iter_init(&it, v, 1 << 20), -EINVAL, "too many pieces");
 	is_int(kmap_iter_init(&it, v, 1), 0, "an empty list");
 	is_int((long long)it.left, 0, "has nothing");
+	/* UndefinedBehaviorSanitizer looks at the pointers, too. */
+	is_int(kmap_copy(NULL, NULL, 0), 0, "no byte of no address");
 }
 
 /* ---- the gate: nobody is inside when it was found quiet ---- */
