@@ -34,6 +34,15 @@ struct run {
 	_Atomic int quit;
 };
 
+/* calloc knows nothing of cache lines. */
+static struct run *
+run_new(void)
+{
+	struct run *r = aligned_alloc(_Alignof(struct run), sizeof(*r));
+
+	return r == NULL ? NULL : memset(r, 0, sizeof(*r));
+}
+
 static uint64_t
 rnd(uint64_t *s)
 {
@@ -155,7 +164,7 @@ receive(struct run *r)
 static void
 stream(uint64_t size, uint64_t start, uint64_t bytes, const char *name)
 {
-	struct run *r = calloc(1, sizeof(*r));
+	struct run *r = run_new();
 	pthread_t t;
 
 	r->size = size;
@@ -181,7 +190,7 @@ impossible(void)
 {
 	static const uint64_t wrong[] = { 1, 4097, 1 << 20, UINT64_C(1) << 40,
 		UINT64_MAX, UINT64_C(1) << 63 };
-	struct run *r = calloc(1, sizeof(*r));
+	struct run *r = run_new();
 	unsigned int tx_bad = 0, rx_bad = 0;
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
