@@ -153,6 +153,12 @@ items_room(struct kmap_set *s, int fd)
 }
 
 static void
+shown_as(struct kmap_item *it, enum kmap_pub_watch watch)
+{
+	a_store(&it->ent->pub->watch, (uint32_t)watch);
+}
+
+static void
 hot_add(struct kmap_item *it)
 {
 	struct kmap_set *s = it->set;
@@ -160,6 +166,7 @@ hot_add(struct kmap_item *it)
 	if (it->hot || !it->active)
 		return;
 	it->hot = true;
+	shown_as(it, KMAP_PUB_HOT);
 	s->nhot++;
 	if (s->hot == NULL) {
 		s->hot = it->prev_hot = it->next_hot = it;
@@ -179,6 +186,7 @@ hot_remove(struct kmap_item *it)
 	if (!it->hot)
 		return;
 	it->hot = false;
+	shown_as(it, KMAP_PUB_ARMED);
 	s->nhot--;
 	if (it->next_hot == it)
 		s->hot = NULL;
@@ -327,6 +335,7 @@ item_untag(struct kmap_item *it)
 	if (!it->tagged)
 		return;
 	hot_remove(it);
+	shown_as(it, KMAP_PUB_UNWATCHED);
 	it->tagged = false;
 	it->ent = NULL;
 	kmap_sys_epoll_ctl(it->set->fd, it->active ? EPOLL_CTL_MOD :
@@ -347,6 +356,8 @@ item_drop(struct kmap_item *it)
 	if (*at != NULL)
 		*at = it->next_of_fd;
 	hot_remove(it);
+	if (it->ent != NULL)
+		shown_as(it, KMAP_PUB_UNWATCHED);
 	it->set->by_fd[it->fd] = NULL;
 	item_put(it);
 }
@@ -1404,7 +1415,7 @@ item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
 
 	if (it == NULL) {
 		if (e != NULL)
-			kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+			kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	it->set = s;
@@ -1447,6 +1458,7 @@ ctl_tagged(struct kmap_set *s, int op, int fd, const struct epoll_event *ev)
 			return -ENOENT;
 		it->active = false;
 		hot_remove(it);
+		shown_as(it, KMAP_PUB_UNWATCHED);
 		return 0;
 	default:
 		return -EAGAIN;

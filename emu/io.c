@@ -72,8 +72,8 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 
 	kmap_iocall_out(c);
 	if (r > 0 && e->ep == c->ep) {
-		e->rx_bytes += (uint64_t)r;
-		e->rx_calls++;
+		e->pub->tcp_bytes_in += (uint64_t)r;
+		e->pub->tcp_messages_in++;
 		/* With data in hand the other end has called, too: its name
 		 * stands if it has one. */
 		kmap_pair_tick(e, c->fd);
@@ -134,8 +134,8 @@ kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r)
 
 	kmap_iocall_out(c);
 	if (r > 0 && e->ep == c->ep) {
-		e->tx_bytes += (uint64_t)r;
-		e->tx_calls++;
+		e->pub->tcp_bytes_out += (uint64_t)r;
+		e->pub->tcp_messages_out++;
 	}
 	errno = saved;
 	return r;

@@ -38,7 +38,7 @@ opened(int fd, int role, const struct sockaddr *sa, socklen_t len)
 	if (kmap_unlikely(kmap_obeying))
 		why = kmap_obey((enum kmap_role)role, fd, sa, len);
 	if (why != KMAP_WHY_NONE)
-		kmap_ep_bar(e->ep, why);
+		kmap_ent_bar(e, why);
 	else if (kmap_conf.upgrade == KMAP_NOW)
 		kmap_pair_tick(e, fd);
 }
@@ -224,6 +224,7 @@ held_once_more(struct kmap_ent *e, void *arg)
 	(void)arg;
 	if (!e->let_go)
 		a_add(&e->ep->holders, 1u);
+	kmap_publish_state(e);
 }
 
 static void
@@ -232,6 +233,7 @@ held_once_less(struct kmap_ent *e, void *arg)
 	(void)arg;
 	if (!e->let_go)
 		a_sub(&e->ep->holders, 1u);
+	kmap_publish_state(e);
 }
 
 static bool
@@ -355,7 +357,8 @@ kmap_fork_child(int kind)
 	kmap_pair_forked();
 	kmap_links_forked();
 	kmap_sets_forked(true);
-	kmap_stats_reset();
+	if (kmap_publish_forked())
+		kmap_stats_reset();
 	/* The parent ended inside libc, where nobody let go for it. */
 	if (kind == KMAP_daemon)
 		kmap_ent_each(held_once_less, NULL);

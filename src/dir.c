@@ -3,6 +3,7 @@
 
 #include "dir.h"
 
+#include "fdtab.h"
 #include "link.h"
 #include "stats.h"
 #include "sys.h"
@@ -41,6 +42,25 @@ ring_on_record(struct kmap_ep *ep)
 {
 	return (kmap_wake_kick(ep->link, &ep->tx.ring.shm->data_waiters,
 	    ep->slot) & KMAP_BOUNCE) != 0;
+}
+
+/* What kmap-stat(1) is shown of each direction. */
+static void
+show_tx(struct kmap_ep *ep)
+{
+	struct kmap_ent *e = atomic_load(&ep->link->ents[ep->slot]);
+
+	if (e != NULL)
+		e->pub->tx_records = ep->tx.nrec;
+}
+
+static void
+show_rx(struct kmap_ep *ep)
+{
+	struct kmap_ent *e = atomic_load(&ep->link->ents[ep->slot]);
+
+	if (e != NULL)
+		e->pub->rx_records = ep->rx.passed;
 }
 
 bool
@@ -99,6 +119,7 @@ kmap_dir_up(struct kmap_ep *ep, int fd)
 	if (!ep->was_up[1])
 		ep->was_up[1] = true;
 	kmap_stats_count(KMAP_STAT_directions_up);
+	show_tx(ep);
 	KMAP_TESTPOINT("up-record", fd);
 	if (ring_on_record(ep)) {
 		kmap_dir_bounce(ep);
@@ -132,6 +153,7 @@ down_at(struct kmap_ep *ep, uint64_t at)
 	ep->tx.nrec++;
 	a_store_rel(&d->nrec, ep->tx.nrec);
 	kmap_stats_count(KMAP_STAT_directions_down);
+	show_tx(ep);
 	KMAP_TESTPOINT("down-record", -1);
 	return ring_on_record(ep);
 }
@@ -246,6 +268,7 @@ kmap_dir_pass(struct kmap_ep *ep)
 			ep->rx.passed++;
 			ep->was_up[0] = true;
 			a_store_rel(&d->passed, ep->rx.passed);
+			show_rx(ep);
 			return 1;
 		}
 		return at < ep->rx.tcp ? -EPROTO : 0;
@@ -264,6 +287,7 @@ kmap_dir_pass(struct kmap_ep *ep)
 	}
 	ep->rx.passed++;
 	a_store_rel(&d->passed, ep->rx.passed);
+	show_rx(ep);
 	/* The sender may rise again, and may pace itself until now. */
 	kmap_wake_kick(ep->link, &d->space_waiters, ep->slot);
 	return 1;

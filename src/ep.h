@@ -13,6 +13,7 @@
 #include "ring.h"
 
 struct kmap_link;
+struct kmap_ent;
 
 enum kmap_stage {
 	KMAP_NEW,		/* not yet connected */
@@ -143,7 +144,8 @@ struct kmap_ep *kmap_ep_alloc(void);
 void kmap_ep_free(struct kmap_ep *ep);
 /* In the child of a fork: the parent's free list is not ours. */
 void kmap_ep_forget_pool(void);
-/* Stays on TCP for good from now on; only the first reason counts. */
-void kmap_ep_bar(struct kmap_ep *ep, enum kmap_why why);
+/* Its endpoint stays on TCP for good from now on; only the first reason
+ * counts. */
+void kmap_ent_bar(struct kmap_ent *e, enum kmap_why why);
 
 #endif

@@ -139,8 +139,10 @@ kmap_ep_forget_pool(void)
 }
 
 void
-kmap_ep_bar(struct kmap_ep *ep, enum kmap_why why)
+kmap_ent_bar(struct kmap_ent *e, enum kmap_why why)
 {
+	struct kmap_ep *ep = e->ep;
+
 	if (a_cas(&ep->why, (uint32_t)KMAP_WHY_NONE, (uint32_t)why)) {
 		uint32_t s = a_load(&ep->stage);
 
@@ -148,6 +150,7 @@ kmap_ep_bar(struct kmap_ep *ep, enum kmap_why why)
 			a_cas(&ep->stage, s, (uint32_t)KMAP_BARRED);
 		if (kmap_unlikely(kmap_obeying))
 			kmap_obey_left(why);
+		kmap_publish_state(e);
 	}
 }
 
@@ -157,14 +160,21 @@ static struct kmap_ent *
 ent_alloc(void)
 {
 	struct kmap_ent *e;
+	unsigned int first = 0;
+	bool room = false;
 
 	kmap_lock(&ent_lock);
 	if (ent_free == NULL && ent_nchunks < ENT_CHUNKS) {
 		e = kmap_sys_mmap(ENT_CHUNK * sizeof(*e),
 		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-		if (e != NULL)
+		if (e != NULL) {
+			first = ent_nchunks * ENT_CHUNK;
+			room = kmap_publish_room(first, ENT_CHUNK);
 			ent_chunks[ent_nchunks++] = e;
+		}
 		for (int i = 0; e != NULL && i < ENT_CHUNK; i++) {
+			e[i].pub = room ? &kmap_published.conn[first +
+			    (unsigned int)i] : &e[i].own;
 			e[i].next_free = ent_free;
 			ent_free = &e[i];
 		}
@@ -195,6 +205,7 @@ kmap_ent_open(int fd, int role)
 	struct kmap_ent *e;
 	struct kmap_ep *ep;
 
+	kmap_publish_begin();
 	if (s == NULL || (e = ent_alloc()) == NULL)
 		return NULL;
 	ep = kmap_ep_alloc();
@@ -202,7 +213,7 @@ kmap_ent_open(int fd, int role)
 		ent_put(e);
 		return NULL;
 	}
-	memset(e, 0, sizeof(*e));
+	memset(e, 0, offsetof(struct kmap_ent, next_free));
 	e->ep = ep;
 	e->fd = fd;
 	e->carrier = e->rdv_fd = e->rdv_conn = -1;
@@ -211,6 +222,7 @@ kmap_ent_open(int fd, int role)
 	a_store(&ep->role, (uint32_t)role);
 	a_store(&ep->stage, (uint32_t)KMAP_PLAIN);
 	kmap_stats_count(KMAP_STAT_connections_seen);
+	kmap_publish_open(e);
 	atomic_store(&s->ent, e);
 	return e;
 }
@@ -221,7 +233,7 @@ kmap_ent_dup(struct kmap_ent *e, int fd)
 	struct kmap_fdslot *s = kmap_fdslot_make(fd);
 
 	if (s == NULL) {
-		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	a_add(&e->fds, 1u);
@@ -244,7 +256,7 @@ kmap_ent_unlink(struct kmap_ent *e, int fd)
 			if (s == NULL)
 				i |= KMAP_FD_CHUNK - 1;
 			else if (atomic_load(&s->ent) == e) {
-				e->fd = i;
+				e->fd = e->pub->fd = i;
 				break;
 			}
 		}
@@ -256,16 +268,12 @@ void
 kmap_ent_close(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
+	enum kmap_why why = kmap_pair_verdict(e);
 	bool last;
 
-	kmap_pair_tally(e);
 	last = !e->let_go && a_sub(&ep->holders, 1u) == 1;
 	kmap_pair_close(e, last);
-	for (int i = 0; i < KMAP_NSTATS; i++)
-		if (e->n[i] != 0)
-			kmap_stats_add((enum kmap_stat)i, e->n[i]);
-	kmap_stats_add(KMAP_STAT_tcp_bytes_in, e->rx_bytes);
-	kmap_stats_add(KMAP_STAT_tcp_bytes_out, e->tx_bytes);
+	kmap_publish_close(e, (int)why);
 	if (last)
 		kmap_ep_free(ep);
 	ent_put(e);

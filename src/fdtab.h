@@ -41,13 +41,13 @@ struct kmap_ent {
 	bool moment_given;		/* see offered_moment, emu/io.c */
 	uint32_t tries;			/* acceptor: look-ups of the name */
 	uint64_t tried_at;		/* bytes moved at the last of them */
-	uint32_t rx_calls, tx_calls;
-	uint64_t rx_bytes, tx_bytes;	/* by the kernel path */
 	kmap_a32 wait_seen;	/* its way of waiting went through wrappers */
-	uint64_t n[KMAP_NSTATS];
-	struct kmap_ent *next_free;
 	bool in_use;
 	bool let_go;		/* counted out of ep->holders: the end */
+	/* What follows outlives the entry's uses. */
+	struct kmap_ent *next_free;
+	struct kmap_pub_conn *pub;	/* what is counted of it: published … */
+	struct kmap_pub_conn own;	/* … or, where there is no room, here */
 };
 
 struct kmap_fdslot {

@@ -173,6 +173,7 @@ kmap_link_create(int *memfd, uint32_t nslots, uint64_t ring_size, int *err)
 {
 	uint64_t size = kmap_seg_size(nslots, ring_size);
 	struct kmap_link *l = NULL;
+	struct stat st;
 	int fd = -1, r;
 
 	r = file_may_grow(size);
@@ -190,6 +191,8 @@ kmap_link_create(int *memfd, uint32_t nslots, uint64_t ring_size, int *err)
 		r = -ENOMEM;
 		goto fail;
 	}
+	if (kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0)
+		l->inode = st.st_ino;
 	l->side = KMAP_ACCEPTOR;
 	l->size = size;
 	l->ring_size = ring_size;
@@ -242,6 +245,7 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 		r = -ENOMEM;
 		goto fail;
 	}
+	l->inode = st.st_ino;
 	l->side = KMAP_CONNECTOR;
 	l->size = size;
 	l->ring_size = hello->ring_size;

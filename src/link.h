@@ -25,6 +25,7 @@ struct kmap_link {
 	uint64_t size;
 	uint32_t nslots;
 	uint64_t ring_size;
+	uint64_t inode;			/* of the segment */
 	int my_common;			/* what this side's sleepers watch */
 	int own_bell;			/* eventfd behind my_common */
 	int peer_fd[KMAP_PLACES];	/* the peer's placeholders, -1: none */

@@ -47,6 +47,13 @@ kmap_pair_stop(enum kmap_why why)
 	a_store(&stopped, (uint32_t)why);
 	if (kmap_obeying)
 		kmap_obey_left(why);
+	kmap_publish_stop();
+}
+
+static uint64_t
+by_tcp(const struct kmap_ent *e)
+{
+	return e->pub->tcp_bytes_in + e->pub->tcp_bytes_out;
 }
 
 static uint32_t
@@ -175,7 +182,7 @@ name_make_room(void)
 		return;
 	if (old->rdv_fd >= 0 && old->rdv_at == oldest) {
 		name_drop(old);
-		kmap_ep_bar(old->ep, KMAP_WHY_NO_PEER);
+		kmap_ent_bar(old, KMAP_WHY_NO_PEER);
 	}
 	kmap_unlock(&old->ep->lock);
 }
@@ -202,7 +209,7 @@ name_bind(struct kmap_ent *e)
 	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_socket(AF_UNIX,
 	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
 	if (fd < 0) {
-		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	r = kmap_sys_bind(fd, &un, len);
@@ -210,7 +217,7 @@ name_bind(struct kmap_ent *e)
 		r = kmap_sys_listen(fd, 1);
 	if (r != 0) {
 		kmap_fd_hidden_close(fd);
-		kmap_ep_bar(e->ep, r == -EADDRINUSE ? KMAP_WHY_NAME_TAKEN :
+		kmap_ent_bar(e, r == -EADDRINUSE ? KMAP_WHY_NAME_TAKEN :
 		    KMAP_WHY_LIMIT);
 		return;
 	}
@@ -278,6 +285,7 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	kmap_unlock(&ep->tx.lock);
 	kmap_unlock(&ep->rx.lock);
 	kmap_stats_count(KMAP_STAT_connections_paired);
+	kmap_publish_state(e);
 	kmap_log(KMAP_DEBUG, "fd %d paired as %s, slot %u", fd,
 	    l->side == KMAP_CONNECTOR ? "connector" : "acceptor", slot);
 	KMAP_TESTPOINT("paired", fd);
@@ -310,7 +318,7 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	r = kmap_link_can_ring(ep->link);
 	if (r != 0) {
 		if (r != -EAGAIN)
-			kmap_ep_bar(ep, KMAP_WHY_LIMIT);
+			kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
@@ -320,7 +328,7 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	r = kmap_dir_consent(ep, fd);
 	kmap_unlock(&ep->rx.lock);
 	if (r != 0 && r != -EAGAIN)
-		kmap_ep_bar(ep, r == -EPIPE ? KMAP_WHY_CLOSED :
+		kmap_ent_bar(e, r == -EPIPE ? KMAP_WHY_CLOSED :
 		    KMAP_WHY_KERNEL);
 }
 
@@ -391,7 +399,7 @@ preconsent(struct kmap_ent *e, int fd)
 	struct kmap_ep *ep = e->ep;
 	struct kmap_link *l;
 
-	if (e->rx_bytes != 0 || ep->rx.frozen)
+	if (e->pub->tcp_bytes_in != 0 || ep->rx.frozen)
 		return false;
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
@@ -498,7 +506,7 @@ claimed(struct kmap_ent *e, int fd)
 		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid)) {
 			offers_withdraw(e, -1);
 			e->preconsent = false;
-			kmap_ep_bar(e->ep, KMAP_WHY_UID);
+			kmap_ent_bar(e, KMAP_WHY_UID);
 			return true;
 		}
 		offers_withdraw(e, (int)i);
@@ -557,7 +565,7 @@ greeted(struct kmap_ent *e, int fd)
 	kmap_sys_close(fds[0]);
 	if (n == 1 && kmap_link_estrange(l) != 0) {
 		kmap_link_free(l);
-		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	slot = m.slot;
@@ -581,7 +589,7 @@ refuse:
 	kmap_fd_hidden_close(e->rdv_conn);
 	e->rdv_conn = -1;
 	if (err != 0)
-		kmap_ep_bar(e->ep, err == -EPROTO ? KMAP_WHY_PROTOCOL :
+		kmap_ent_bar(e, err == -EPROTO ? KMAP_WHY_PROTOCOL :
 		    KMAP_WHY_LIMIT);
 }
 
@@ -600,7 +608,7 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 			return;
 		if (kmap_addr_eq(&ep->tuple.from, &ep->tuple.to)) {
 			/* A socket connected to itself is one endpoint. */
-			kmap_ep_bar(ep, KMAP_WHY_NO_PEER);
+			kmap_ent_bar(e, KMAP_WHY_NO_PEER);
 			return;
 		}
 		announce(e, fd);
@@ -723,7 +731,7 @@ greet(struct kmap_ent *e, int fd)
 	sock = kmap_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
 	    SOCK_NONBLOCK, 0);
 	if (sock < 0) {
-		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	r = kmap_sys_connect(sock, &un, len);
@@ -737,14 +745,14 @@ greet(struct kmap_ent *e, int fd)
 		kmap_sys_close(sock);
 		kmap_log(KMAP_WARN, "fd %d: uid %u does not own the other end",
 		    fd, uid);
-		kmap_ep_bar(e->ep, KMAP_WHY_UID);
+		kmap_ent_bar(e, KMAP_WHY_UID);
 		return;
 	}
 	kmap_link_reap();
 	l = kmap_link_create(&memfd, LINK_SLOTS, kmap_conf.ring_size, &r);
 	if (l == NULL) {
 		kmap_sys_close(sock);
-		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	l->peer_uid = uid;
@@ -752,7 +760,7 @@ greet(struct kmap_ent *e, int fd)
 	if (uid != own_uid() && (l->sock < 0 || kmap_link_estrange(l) != 0)) {
 		kmap_sys_close(memfd);
 		kmap_link_free(l);
-		kmap_ep_bar(e->ep, KMAP_WHY_LIMIT);
+		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
 	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
@@ -788,9 +796,9 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 	}
 	if (claim(e, fd) || (tick < e->next_try &&
 	    (e->tries > TRIES_BY_BYTES ||
-	    e->rx_bytes + e->tx_bytes - e->tried_at < TRY_BYTES)))
+	    by_tcp(e) - e->tried_at < TRY_BYTES)))
 		return;
-	e->tried_at = e->rx_bytes + e->tx_bytes;
+	e->tried_at = by_tcp(e);
 	greet(e, fd);
 	/* At once, then after 1, 2, 4, 16, 64, … more calls, and after each
 	 * quarter of a megabyte: one long answer is a handful of calls. */
@@ -838,16 +846,17 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 		return;
 	}
 	if (kmap_conf.upgrade == KMAP_NEVER) {
-		kmap_ep_bar(ep, KMAP_WHY_NEVER);
+		kmap_ent_bar(e, KMAP_WHY_NEVER);
 		return;
 	}
 	if (a_load(&stopped) != KMAP_WHY_NONE) {
-		kmap_ep_bar(ep, (enum kmap_why)a_load(&stopped));
+		kmap_ent_bar(e, (enum kmap_why)a_load(&stopped));
 		return;
 	}
 	if (kmap_conf.upgrade == KMAP_EARNED &&
-	    e->rx_bytes + e->tx_bytes < EARN_BYTES &&
-	    kmap_min(e->rx_calls, e->tx_calls) < EARN_CALLS)
+	    by_tcp(e) < EARN_BYTES &&
+	    kmap_min(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
+	    EARN_CALLS)
 		return;
 	if (a_load(&ep->holders) != 1)
 		return;
@@ -860,6 +869,7 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 			connector_step(e, fd, tick);
 		else
 			acceptor_step(e, fd, tick);
+		kmap_publish_state(e);
 	}
 	kmap_unlock(&ep->lock);
 }
@@ -953,15 +963,4 @@ kmap_pair_verdict(const struct kmap_ent *e)
 		return e->next_try != 0 ? KMAP_WHY_NO_PEER :
 		    KMAP_WHY_NOT_EARNED;
 	}
-}
-
-void
-kmap_pair_tally(const struct kmap_ent *e)
-{
-	enum kmap_why why = kmap_pair_verdict(e);
-
-	if (why == KMAP_WHY_NONE)
-		kmap_stats_count(KMAP_STAT_connections_upgraded);
-	else
-		a_count(&kmap_stats_why[why], UINT64_C(1));
 }

@@ -35,7 +35,6 @@ void kmap_pair_settle(struct kmap_ent *e, int fd);
 void kmap_pair_close(struct kmap_ent *e, bool last);
 /* KMAP_WHY_NONE: both directions were on rings; else the reason. */
 enum kmap_why kmap_pair_verdict(const struct kmap_ent *e);
-void kmap_pair_tally(const struct kmap_ent *e);
 /* In the child of a fork: the names that pend are the parent's. */
 void kmap_pair_forked(void);
 /* No pairing any more in this process. */

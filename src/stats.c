@@ -11,10 +11,6 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
-#include <string.h>
-
-kmap_a64 kmap_stats[KMAP_NSTATS];
-kmap_a64 kmap_stats_why[KMAP_NWHY];
 
 static int stats_fd = -1;
 static kmap_a32 written;
@@ -105,10 +101,7 @@ add_live(struct kmap_ent *e, void *arg)
 	enum kmap_why why;
 
 	(void)arg;
-	for (int i = 0; i < KMAP_NSTATS; i++)
-		sums[i] += e->n[i];
-	sums[KMAP_STAT_tcp_bytes_in] += e->rx_bytes;
-	sums[KMAP_STAT_tcp_bytes_out] += e->tx_bytes;
+	kmap_stats_of(e->pub, sums);
 	why = kmap_pair_verdict(e);
 	if (why == KMAP_WHY_NONE)
 		sums[KMAP_STAT_connections_upgraded]++;
@@ -149,9 +142,15 @@ kmap_stats_write(void)
 static void
 clear_live(struct kmap_ent *e, void *arg)
 {
+	struct kmap_pub_conn *p = e->pub;
+
 	(void)arg;
-	memset(e->n, 0, sizeof(e->n));
-	e->rx_bytes = e->tx_bytes = 0;
+	p->head_base += p->ring_bytes_in;
+	p->tail_base += p->ring_bytes_out;
+	p->ring_bytes_in = p->ring_messages_in = 0;
+	p->ring_bytes_out = p->ring_messages_out = 0;
+	p->tcp_bytes_in = p->tcp_messages_in = 0;
+	p->tcp_bytes_out = p->tcp_messages_out = 0;
 }
 
 void

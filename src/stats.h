@@ -9,6 +9,7 @@
 
 #include "atom.h"
 #include "ep.h"
+#include "publish.h"
 
 #define KMAP_STATS(X) \
 	X(connections_seen) \
@@ -24,6 +25,8 @@
 	X(tcp_bytes_out) \
 	X(ring_messages_in) \
 	X(ring_messages_out) \
+	X(tcp_messages_in) \
+	X(tcp_messages_out) \
 	X(doorbells_rung) \
 	X(doorbells_saved) \
 	X(sleeps) \
@@ -36,8 +39,9 @@ enum kmap_stat {
 	KMAP_NSTATS
 };
 
-extern kmap_a64 kmap_stats[KMAP_NSTATS];
-extern kmap_a64 kmap_stats_why[KMAP_NWHY];
+/* They lie where kmap-stat(1) may read them. */
+#define kmap_stats	kmap_published.stats
+#define kmap_stats_why	kmap_published.why
 
 static inline void
 kmap_stats_count(enum kmap_stat s)
@@ -49,6 +53,20 @@ static inline void
 kmap_stats_add(enum kmap_stat s, uint64_t n)
 {
 	a_count(&kmap_stats[s], n);
+}
+
+/* Adds what a connection's record counts to sums[KMAP_NSTATS]. */
+static inline void
+kmap_stats_of(const struct kmap_pub_conn *p, uint64_t *sums)
+{
+	sums[KMAP_STAT_ring_bytes_in] += p->ring_bytes_in;
+	sums[KMAP_STAT_ring_bytes_out] += p->ring_bytes_out;
+	sums[KMAP_STAT_tcp_bytes_in] += p->tcp_bytes_in;
+	sums[KMAP_STAT_tcp_bytes_out] += p->tcp_bytes_out;
+	sums[KMAP_STAT_ring_messages_in] += p->ring_messages_in;
+	sums[KMAP_STAT_ring_messages_out] += p->ring_messages_out;
+	sums[KMAP_STAT_tcp_messages_in] += p->tcp_messages_in;
+	sums[KMAP_STAT_tcp_messages_out] += p->tcp_messages_out;
 }
 
 /* Opens the file while the process may still do so. */

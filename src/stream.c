@@ -176,6 +176,13 @@ rx_for_good(const struct kmap_ep *ep)
 	    a_load_acq(&d->nrec) == ep->rx.passed;
 }
 
+static void
+took_by_tcp(struct kmap_ent *e, ssize_t n)
+{
+	e->pub->tcp_bytes_in += (uint64_t)n;
+	e->pub->tcp_messages_in++;
+}
+
 /* Receives by TCP, at most up to the next record. */
 static ssize_t
 tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
@@ -193,7 +200,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			return rx_end(ep);
 		}
 		if (n > 0 && !(op->flags & MSG_PEEK))
-			e->rx_bytes += (uint64_t)n;
+			took_by_tcp(e, n);
 		return n;
 	}
 	if (a_load(&ep->rx.consented)) {
@@ -246,7 +253,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		if (pending)
 			a_store(&ep->rx.ring.shm->progress,
 			    a_load(&ep->rx.ring.shm->progress) + 1);
-		e->rx_bytes += (uint64_t)n;
+		took_by_tcp(e, n);
 	}
 	return n;
 }
@@ -337,6 +344,7 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
 	ssize_t n = kmap_ring_avail(&ep->rx.ring, op->it.left);
+	struct kmap_pub_conn *pub;
 	kmap_a32 *beat;
 
 	if (n <= 0)
@@ -356,8 +364,9 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 		    (op->flags & MSG_PEEK) != 0, (op->flags & MSG_TRUNC) != 0);
 	if (n <= 0 || (op->flags & MSG_PEEK))
 		return n;
-	e->n[KMAP_STAT_ring_bytes_in] += (uint64_t)n;
-	e->n[KMAP_STAT_ring_messages_in]++;
+	pub = e->pub;
+	pub->ring_bytes_in += (uint64_t)n;
+	pub->ring_messages_in++;
 	beat = &ep->link->ctl->side[ep->link->side].beat;
 	a_store(beat, a_load(beat) + 1);
 	kick_space(ep);
@@ -369,7 +378,7 @@ broken(struct kmap_ent *e, int fd)
 {
 	kmap_log(KMAP_ERROR, "fd %d: the peer broke the protocol; the "
 	    "connection is reset", fd);
-	kmap_ep_bar(e->ep, KMAP_WHY_PROTOCOL);
+	kmap_ent_bar(e, KMAP_WHY_PROTOCOL);
 	kmap_sys_shutdown(fd, SHUT_RDWR);
 	return -ECONNRESET;
 }
@@ -645,8 +654,10 @@ kernel_send(struct kmap_ent *e, int fd, struct kmap_tx_op *op, size_t max)
 		if (n > 0)
 			iter_skip(&op->it, (size_t)n);
 	}
-	if (n > 0)
-		e->tx_bytes += (uint64_t)n;
+	if (n > 0) {
+		e->pub->tcp_bytes_out += (uint64_t)n;
+		e->pub->tcp_messages_out++;
+	}
 	return n;
 }
 
@@ -814,6 +825,7 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op)
 	struct kmap_ep *ep = e->ep;
 	size_t want = op->file >= 0 ? op->file_left : op->it.left;
 	ssize_t space = kmap_ring_space(&ep->tx.ring, want), n;
+	struct kmap_pub_conn *pub;
 
 	if (space < 0)
 		return space;
@@ -825,8 +837,9 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op)
 	else
 		n = kmap_ring_put(&ep->tx.ring, &op->it, (size_t)n);
 	if (n > 0) {
-		e->n[KMAP_STAT_ring_bytes_out] += (uint64_t)n;
-		e->n[KMAP_STAT_ring_messages_out]++;
+		pub = e->pub;
+		pub->ring_bytes_out += (uint64_t)n;
+		pub->ring_messages_out++;
 		kick_data(ep);
 	}
 	return n;
@@ -1114,7 +1127,7 @@ kmap_rx_lost(struct kmap_ent *e)
 void
 kmap_tx_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 {
-	kmap_ep_bar(e->ep, why);
+	kmap_ent_bar(e, why);
 	if (e->noffers != 0)
 		kmap_pair_settle(e, fd);
 	kmap_tx_finish(e);
@@ -1125,7 +1138,7 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 {
 	struct kmap_ep *ep = e->ep;
 
-	kmap_ep_bar(ep, why);
+	kmap_ent_bar(e, why);
 	if (e->noffers != 0)
 		kmap_pair_settle(e, fd);
 	kmap_tx_finish(e);
