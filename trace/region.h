@@ -108,6 +108,7 @@ struct kt_ring {
 	uint32_t pid, tid; /* as the writer sees them */
 	uint64_t pidns; /* inode of its pid namespace, 0: unknown */
 	kmap_a64 head; /* reserved up to here; only the writer reads it */
+	kmap_a32 inside; /* for --verify, see below; ptrace reads it */
 	_Alignas(64) kmap_a64 published;
 	/* reader */
 	_Alignas(64) kmap_a64 tail;
@@ -116,6 +117,17 @@ struct kt_ring {
 };
 
 _Static_assert(sizeof(struct kt_ring) == 192, "layout");
+
+/*
+ * inside: what the thread is about, so that a tracer that sees it enter a
+ * system call knows whether a recorded function made it. The function's
+ * enum kt_name + 1 while the real one runs, whatever it calls (functions
+ * nest: a handler saves and restores it); KT_OWN while the recorder looks at
+ * an fd, waits for its reader or unwinds, which the program does not ask for.
+ * A vfork child writes its parent's.
+ */
+#define KT_OUTSIDE 0u
+#define KT_OWN 0xffffffffu
 
 enum kt_type {
 	KT_PAD, /* skip it: a record that was abandoned */
