@@ -4,6 +4,10 @@
 #include "family.h"
 #include "set.h"
 
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -286,11 +290,160 @@ register_tag(struct kmap_item *it, int op)
 	return kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
 }
 
+/*
+ * An edge is told once, and a changed registration reports anew what holds at
+ * that time: so what pends of an edge-triggered one is taken before it gets
+ * its tag, and what the change itself reports is no edge.
+ */
+struct edges {
+	uint64_t came;		/* bytes and FIN */
+	uint32_t state;
+	bool full;
+	bool pends;
+};
+
+static void
+edges_now(const struct kmap_item *it, struct edges *x)
+{
+	struct tcp_info ti = { 0 };
+	socklen_t len = sizeof(ti);
+
+	kmap_sys_getsockopt(it->fd, IPPROTO_TCP, TCP_INFO, &ti, &len);
+	x->came = ti.tcpi_bytes_received;
+	x->state = ti.tcpi_state;
+}
+
+static bool bells_clear(struct kmap_set *s);
+static bool stash_take(struct kmap_set *s, uint64_t data);
+
+static void
+edges_before(struct kmap_item *it, struct edges *x)
+{
+	edges_now(it, x);
+	x->full = (it->events & EPOLLOUT) &&
+	    !(kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT);
+	/* Too many pend to see them all: one too many is told then. */
+	x->pends = !bells_clear(it->set) || stash_take(it->set, it->data);
+}
+
+static void
+edges_after(struct kmap_item *it, struct edges *x)
+{
+	struct edges seen, now;
+	bool all;
+
+	/* What comes behind the last of these looks is told by the kernel. */
+	edges_now(it, &now);
+	do {
+		seen = now;
+		all = bells_clear(it->set);
+		edges_now(it, &now);
+	} while (seen.came != now.came || seen.state != now.state);
+	it->trigger = x->pends || !all || now.state != x->state ||
+	    (now.came != x->came && (it->events & (EPOLLIN | EPOLLRDNORM |
+	    EPOLLRDHUP))) ||
+	    (x->full && (kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT));
+}
+
+/* The events of a registration from a line of fdinfo; false: another's. */
 static bool
-item_tag(struct kmap_item *it, struct kmap_ent *e)
+fdinfo_line(const char *p, const char *end, const struct kmap_item *it,
+    uint32_t *events)
+{
+	uint64_t v[3] = { 0, 0, 0 };
+	static const struct {
+		const char *name;
+		unsigned int base;
+	} field[] = { { "tfd:", 10 }, { "events:", 16 }, { "data:", 16 } };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		size_t n = strlen(field[i].name);
+
+		if ((size_t)(end - p) < n || memcmp(p, field[i].name, n) != 0)
+			return false;
+		for (p += n; p < end && *p == ' '; p++)
+			;
+		for (; p < end && *p != ' '; p++)
+			v[i] = v[i] * field[i].base + (unsigned int)(*p <= '9' ?
+			    *p - '0' : *p - 'a' + 10);
+		for (; p < end && *p == ' '; p++)
+			;
+	}
+	*events = (uint32_t)v[1];
+	return v[0] == (uint64_t)it->fd && v[2] == it->data;
+}
+
+/*
+ * Whether the kernel has told of an EPOLLONESHOT registration already, which
+ * it shows in /proc alone: 1 or 0; -1: it cannot be read there.
+ */
+static int
+item_spent(const struct kmap_item *it)
+{
+	char buf[4096 + 256], *nl;
+	size_t have = 0, at;
+	uint32_t events;
+	int spent = -1;
+	ssize_t n;
+	int fd;
+
+	memcpy(buf, "/proc/self/fdinfo/", 18);
+	at = 18 + 10;
+	buf[at] = '\0';
+	for (unsigned int v = (unsigned int)it->set->fd; at > 18; v /= 10)
+		buf[--at] = (char)('0' + v % 10);
+	/* (Leading zeros name no fd.) */
+	for (at = 18; buf[at] == '0' && buf[at + 1] != '\0'; at++)
+		;
+	memmove(buf + 18, buf + at, 18 + 10 + 1 - at);
+	fd = (int)kmap_syscall(SYS_openat, AT_FDCWD, buf, O_RDONLY | O_CLOEXEC,
+	    0, 0, 0);
+	if (fd < 0)
+		return -1;
+	while ((n = kmap_sys_read(fd, buf + have, sizeof(buf) - have)) > 0) {
+		char *line = buf;
+
+		have += (size_t)n;
+		while ((nl = memchr(line, '\n', have - (size_t)(line - buf)))
+		    != NULL) {
+			if (fdinfo_line(line, nl, it, &events))
+				spent = (events & ~FLAGS) == 0;
+			line = nl + 1;
+		}
+		have -= (size_t)(line - buf);
+		memmove(buf, line, have);
+	}
+	kmap_sys_close(fd);
+	return spent;
+}
+
+/* A thread was told by the kernel of what has its tag by now. */
+static void
+item_spend(struct kmap_set *s, uint64_t data)
+{
+	struct kmap_item *one = NULL;
+
+	for (size_t i = 0; i < s->nby_fd; i++) {
+		struct kmap_item *it = s->by_fd[i];
+
+		if (it == NULL || it->data != data)
+			continue;
+		if (one != NULL || !it->tagged || !(it->events & EPOLLONESHOT))
+			return;
+		one = it;
+	}
+	if (one != NULL)
+		one->fired = true;
+}
+
+/* fresh: the application has registered it just now. */
+static bool
+item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 {
 	struct kmap_set *s = it->set;
-	int r;
+	struct edges x = { .full = false };
+	bool et = !fresh && (it->events & EPOLLET);
+	int r, spent = 0;
 
 	if (it->tagged)
 		return true;
@@ -303,8 +456,18 @@ item_tag(struct kmap_item *it, struct kmap_ent *e)
 	if (!attach(s, e->ep->link != NULL ? e->ep->link->my_common :
 	    kmap_sleep_fd()))
 		return false;
+	if (!fresh && (it->events & EPOLLONESHOT)) {
+		spent = item_spent(it);
+		if (spent < 0)
+			return false;
+		s->oneshots = true;
+	}
 	it->gen++;
-	it->kernel_out = false;
+	if (et)
+		edges_before(it, &x);
+	it->kernel_out = x.full;
+	/* From now on a full buffer is noted where it is met. */
+	it->out_known = kmap_tx_gated(e);
 	if (it->exclusive) {
 		/* EPOLLEXCLUSIVE refuses MOD. */
 		kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, it->fd, NULL);
@@ -314,23 +477,35 @@ item_tag(struct kmap_item *it, struct kmap_ent *e)
 	if (r != 0)
 		return false;
 	it->tagged = true;
+	it->fired = spent != 0;
 	it->ent = e;
 	it->look = true;
 	it->trigger = true;
 	it->seen_tail = e->ep->rx.ring.head;
 	hot_add(it);
-	/* Who sleeps there has not armed it. */
+	if (et)
+		edges_after(it, &x);
+	/* Who sleeps there has not armed it, nor seen what was taken. */
 	a_fence();
-	if (a_load(&s->sleepers) != 0)
+	if (a_load(&s->sleepers) != 0 ||
+	    (s->nstash != 0 && a_load(&s->watched) != 0))
 		ring_set(s);
 	return true;
+}
+
+static bool
+item_tag(struct kmap_item *it, struct kmap_ent *e)
+{
+	return item_tag_as(it, e, false);
 }
 
 /* Back to the application's own registration. */
 static void
 item_untag(struct kmap_item *it)
 {
-	struct epoll_event ev = { .events = it->events, .data.u64 = it->data };
+	/* A spent one stays so, but for the end of the connection. */
+	struct epoll_event ev = { .data.u64 = it->data,
+		.events = it->fired ? it->events & FLAGS : it->events };
 
 	if (!it->tagged)
 		return;
@@ -690,6 +865,11 @@ item_ready(struct kmap_item *it)
 			nrec = UINT32_MAX;	/* claimed just now */
 		if (!item_edge(it, tail, nrec))
 			return 0;
+		/* An edge of the carrier's that pends is the same one: what
+		 * came by TCP and by the ring meanwhile is told once. */
+		if (it->set->unlooked != 0 && (!kmap_rx_on_ring(ep) ||
+		    nrec != it->seen_nrec) && bells_clear(it->set))
+			it->set->unlooked = 0;
 		it->trigger = false;
 		it->seen_tail = tail;
 		it->seen_nrec = nrec;
@@ -763,8 +943,10 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 	} else if (wants_out(it) && kmap_tx_paced(ep)) {
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 		*limit = kmap_min(*limit, KMAP_PACE_NS);
-	} else if (wants_out(it) && !it->kernel_out) {
-		/* By TCP: the carrier's own edge tells of room. */
+	} else if (wants_out(it) && !it->kernel_out &&
+	    (!(it->events & EPOLLET) || !it->out_known)) {
+		/* By TCP: the carrier's own edge tells of room. (For an edge
+		 * of ours item_wait_carrier has asked, once it was full.) */
 		it->kernel_out = true;
 		register_tag(it, EPOLL_CTL_MOD);
 	}
@@ -868,6 +1050,8 @@ filter(struct kmap_set *s, struct epoll_event *evs, int n)
 		struct kmap_item *it;
 
 		if (!is_tag(s, evs[i].data.u64)) {
+			if (kmap_unlikely(s->oneshots))
+				item_spend(s, evs[i].data.u64);
 			evs[kept++] = evs[i];
 			continue;
 		}
@@ -908,10 +1092,10 @@ set_look(struct wait *w, bool kernel)
 		return n;
 	}
 	if (kernel || ++s->unlooked >= KERNEL_EACH) {
-		s->unlooked = 0;
 		n = kmap_sys_epoll_look(s->fd, w->evs, w->max);
 		if (n < 0)
 			return n;
+		s->unlooked = n == w->max;
 		n = filter(s, w->evs, n);
 	}
 	return n + hot_scan(s, w->evs + n, w->max - n);
@@ -1010,7 +1194,7 @@ settle(struct kmap_set *s)
 
 	if (a_load(&s->sleepers) == 0 && a_load(&s->watched) == 0)
 		return limit;
-	if (set_arm(s, &limit))
+	if (set_arm(s, &limit) || s->nstash != 0)
 		ring_set(s);
 	return limit;
 }
@@ -1067,8 +1251,8 @@ set_wait(struct wait *w)
 			kmap_policy_timed_out(&s->policy);
 		if (n == 0 && limit != UINT64_MAX)
 			set_spill(s);
+		s->unlooked = n == w->max;
 		n = filter(s, w->evs, n);
-		s->unlooked = 0;
 		n += hot_scan(s, w->evs + n, w->max - n);
 		if (n != 0)
 			break;
@@ -1099,19 +1283,41 @@ told_once(const struct kmap_set *s, uint64_t data)
 /*
  * Bells that were answered already make the kernel's set look ready: they are
  * taken, so that its readiness, for whoever looks from outside, is what user
- * space knows. Levels come again by themselves, edges are kept.
+ * space knows. Levels come again by themselves, edges are kept. False: there
+ * may be more.
  */
-static void
+static bool
 bells_clear(struct kmap_set *s)
 {
 	struct epoll_event evs[KMAP_STASH];
-	int n = kmap_sys_epoll_look(s->fd, evs,
-	    (int)(KMAP_STASH - s->nstash));
+	int room = (int)(KMAP_STASH - s->nstash), n, kept;
 
-	n = n > 0 ? filter(s, evs, n) : 0;
-	for (int i = 0; i < n; i++)
+	if (room == 0)
+		return false;
+	n = kmap_sys_epoll_look(s->fd, evs, room);
+	kept = n > 0 ? filter(s, evs, n) : 0;
+	for (int i = 0; i < kept; i++)
 		if (told_once(s, evs[i].data.u64))
 			s->stash[s->nstash++] = evs[i];
+	return n < room;
+}
+
+/* Whether an event of a registration was taken. It stays for others that have
+ * the same data. */
+static bool
+stash_take(struct kmap_set *s, uint64_t data)
+{
+	unsigned int alike = 0, i;
+
+	for (i = 0; i < s->nstash && s->stash[i].data.u64 != data; i++)
+		;
+	if (i == s->nstash)
+		return false;
+	for (size_t fd = 0; fd < s->nby_fd; fd++)
+		alike += s->by_fd[fd] != NULL && s->by_fd[fd]->data == data;
+	if (alike <= 1)
+		s->stash[i] = s->stash[--s->nstash];
+	return true;
 }
 
 bool
@@ -1144,11 +1350,8 @@ kmap_set_watch(struct kmap_set *s)
 		return limit;
 	own_bells_take(s);
 	kmap_lock(&s->lock);
-	if (s->nstash < KMAP_STASH)
-		bells_clear(s);
+	bells_clear(s);
 	limit = kmap_min(limit, settle(s));
-	if (s->nstash != 0)
-		ring_set(s);
 	kmap_unlock(&s->lock);
 	return limit;
 }
@@ -1426,7 +1629,7 @@ item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
 	item_set(it, ev);
 	if (e != NULL && kmap_rx_gated(e) &&
 	    (e->ep->link != NULL || e->preconsent))
-		item_tag(it, e);
+		item_tag_as(it, e, true);
 }
 
 /* A tagged item changes in memory only; -EAGAIN: the kernel's business. */

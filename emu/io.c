@@ -133,6 +133,9 @@ kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	int saved = errno;
 
 	kmap_iocall_out(c);
+	/* Gated meanwhile: whether it filled the buffer is not known. */
+	if (kmap_unlikely(kmap_tx_gated(e)) && e->ep == c->ep)
+		a_store(&c->ep->tx.nospace, 1u);
 	if (r > 0 && e->ep == c->ep) {
 		e->pub->tcp_bytes_out += (uint64_t)r;
 		e->pub->tcp_messages_out++;

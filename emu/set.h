@@ -22,6 +22,7 @@ struct kmap_item {
 	bool trigger;			/* edge-triggered: something came */
 	bool look;			/* the carrier is to be asked */
 	bool kernel_out;		/* the registration includes EPOLLOUT */
+	bool out_known;			/* full buffers are noted: tx.nospace */
 	bool hot;
 	bool exclusive;
 	uint32_t events;
@@ -47,6 +48,7 @@ struct kmap_set {
 	kmap_a32 sleepers;
 	kmap_a32 watched;		/* an outer set or poll looks at it */
 	bool forked;			/* shared with another process */
+	bool oneshots;			/* some tags stand for EPOLLONESHOT */
 	int bell;			/* its own placeholder, -1 */
 	int id;				/* by which peers know it, -1 */
 	int commons[KMAP_COMMONS];
@@ -62,7 +64,8 @@ struct kmap_set {
 	size_t nby_fd;
 	struct kmap_item *hot;		/* a ring list; the next to look at */
 	unsigned int nhot;
-	unsigned int unlooked;		/* waits since the kernel was asked */
+	unsigned int unlooked;		/* waits since the kernel was asked; 0:
+					 * it has told all */
 	struct kmap_policy policy;
 	struct kmap_set *next_free;
 };

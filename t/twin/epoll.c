@@ -443,6 +443,33 @@ CASE(epoll_oneshot, all, 0)
 	see(ep, 0);
 }
 
+/* Spent before it moves: it is told of nothing until the next MOD. */
+CASE(epoll_oneshot, moves, 0)
+{
+	struct tw_conn *c = tw_open();
+	int ep = set(), ep2 = set();
+
+	ctl(ep, ADD, c->fd, IN | ONE, 7);
+	ctl(ep2, ADD, c->fd, IN | ET | ONE, 8);
+	p_send(c, 10);
+	see(ep, 1000);
+	see(ep2, 1000);
+	take(c, 10);
+	tw_mid(c);
+	see(ep, 0);
+	see(ep2, 0);
+	p_send(c, 10);
+	see(ep, 0);
+	see(ep2, 0);
+	ctl(ep, MOD, c->fd, IN | ONE, 7);
+	ctl(ep2, MOD, c->fd, IN | ET | ONE, 8);
+	see(ep, 0);
+	see(ep2, 0);
+	take(c, 100);
+	see(ep, 0);
+	see(ep2, 0);
+}
+
 CASE(epoll_exclusive, all, 0)
 {
 	struct tw_conn *c = tw_open();
