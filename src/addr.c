@@ -6,6 +6,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -125,8 +126,119 @@ kmap_tuple_name(const struct kmap_tuple *t, struct sockaddr_un *un)
 	return (socklen_t)(p - (char *)un);
 }
 
-int64_t
-kmap_diag_uid(const struct kmap_addr *local, const struct kmap_addr *remote)
+/* ---- the owner of a socket ---- */
+
+/* "%08X:%04X" or the same with four words, as the kernel prints it. */
+static char *
+proc_addr(char *to, const struct kmap_addr *a, bool v4)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	uint16_t port = (uint16_t)(a->port >> 8 | a->port << 8);
+
+	for (unsigned int i = v4 ? 12 : 0; i < 16; i += 4) {
+		uint32_t w;
+
+		memcpy(&w, a->ip + i, sizeof(w));
+		for (int k = 28; k >= 0; k -= 4)
+			*to++ = digits[w >> k & 15];
+	}
+	*to++ = ':';
+	for (int k = 12; k >= 0; k -= 4)
+		*to++ = digits[port >> k & 15];
+	return to;
+}
+
+/* The n-th word from p on, n from 0; NULL: the line ends before it. */
+static const char *
+word(const char *p, unsigned int n)
+{
+	for (;; n--) {
+		while (*p == ' ')
+			p++;
+		if (*p == '\0' || n == 0)
+			return *p == '\0' ? NULL : p;
+		while (*p != ' ' && *p != '\0')
+			p++;
+	}
+}
+
+static uint64_t
+number(const char *p)
+{
+	uint64_t n = 0;
+
+	for (; p != NULL && *p >= '0' && *p <= '9'; p++)
+		n = n * 10 + (uint64_t)(*p - '0');
+	return n;
+}
+
+/* proc(5): "sl: local remote st tx:rx tr:when retrnsmt uid timeout inode".
+ * -ENOENT: another socket's line, or one that has no owner. */
+static int64_t
+line_uid(const char *line, const char *key, size_t len)
+{
+	const char *p = word(line, 1);
+
+	if (p == NULL || strncmp(p, key, len) != 0 ||
+	    number(word(p, 8)) == 0)
+		return -ENOENT;
+	return (int64_t)number(word(p, 6));
+}
+
+static int64_t
+proc_uid(const char *file, const struct kmap_addr *local,
+    const struct kmap_addr *remote, bool v4)
+{
+	char key[2 * 37 + 2], buf[2048], *end;
+	size_t len, have = 0;
+	int64_t r = -ENOENT;
+	long fd, n;
+
+	end = proc_addr(key, local, v4);
+	*end++ = ' ';
+	end = proc_addr(end, remote, v4);
+	*end++ = ' ';
+	len = (size_t)(end - key);
+	fd = kmap_syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0,
+	    0, 0);
+	if (fd < 0)
+		return fd;
+	while (r == -ENOENT && (n = kmap_sys_read((int)fd, buf + have,
+	    sizeof(buf) - have)) > 0) {
+		char *line = buf, *nl;
+
+		have += (size_t)n;
+		while (r == -ENOENT && (nl = memchr(line, '\n', have -
+		    (size_t)(line - buf))) != NULL) {
+			*nl = '\0';
+			r = line_uid(line, key, len);
+			line = nl + 1;
+		}
+		have -= (size_t)(line - buf);
+		memmove(buf, line, have);
+	}
+	kmap_sys_close((int)fd);
+	return r;
+}
+
+/* Where sock_diag is forbidden: the same out of tables for people, at a cost
+ * that grows with the connections of the machine. */
+static int64_t
+proc_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
+{
+	int64_t r = -ENOENT;
+
+	if (kmap_addr_is_v4(local) && kmap_addr_is_v4(remote))
+		r = proc_uid("/proc/thread-self/net/tcp", local, remote, true);
+	/* A socket of IPv6 may carry IPv4. */
+	if (r == -ENOENT)
+		r = proc_uid("/proc/thread-self/net/tcp6", local, remote,
+		    false);
+	return r;
+}
+
+static int64_t
+diag_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
 {
 	struct {
 		struct nlmsghdr h;
@@ -177,10 +289,21 @@ kmap_diag_uid(const struct kmap_addr *local, const struct kmap_addr *remote)
 		/* A lookup falls back to a listening socket: not the one. */
 		else if (d->id.idiag_dport != remote->port)
 			r = -ENOENT;
+		/* Not accepted yet, or closed: what it says is nobody's. */
+		else if (d->idiag_inode == 0)
+			r = -ENOENT;
 		else
 			r = d->idiag_uid;
 	} else if (r >= 0)
 		r = -EIO;
 	kmap_sys_close(fd);
 	return r;
+}
+
+int64_t
+kmap_owner_uid(const struct kmap_addr *local, const struct kmap_addr *remote)
+{
+	int64_t r = diag_owner(local, remote);
+
+	return r >= 0 || r == -ENOENT ? r : proc_owner(local, remote);
 }

@@ -28,10 +28,12 @@ socklen_t kmap_tuple_name(const struct kmap_tuple *t, struct sockaddr_un *un);
 
 /*
  * The uid that the kernel names as the owner of the socket whose own address
- * is `local` and whose peer is `remote` (sock_diag, unprivileged).
- * -ENOENT: no such socket; another -errno: it cannot be asked.
+ * is `local` and whose peer is `remote`: by sock_diag, unprivileged, or where
+ * that is forbidden by proc(5)'s net/tcp and net/tcp6.
+ * -ENOENT: no such socket, or nobody has it (not accepted yet, closed);
+ * another -errno: it cannot be asked.
  */
-int64_t kmap_diag_uid(const struct kmap_addr *local,
+int64_t kmap_owner_uid(const struct kmap_addr *local,
     const struct kmap_addr *remote);
 
 #endif

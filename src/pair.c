@@ -115,7 +115,7 @@ cred_uid(int sock, uint32_t *uid)
 static bool
 acceptor_may_pair(const struct kmap_tuple *t, uint32_t uid)
 {
-	int64_t named = kmap_diag_uid(&t->to, &t->from);
+	int64_t named = kmap_owner_uid(&t->to, &t->from);
 
 	if (named >= 0)
 		return (uint32_t)named == uid && uid_may_pair(uid, true);
@@ -127,7 +127,7 @@ acceptor_may_pair(const struct kmap_tuple *t, uint32_t uid)
 static bool
 connector_may_pair(const struct kmap_tuple *t, uint32_t uid)
 {
-	int64_t named = kmap_diag_uid(&t->from, &t->to);
+	int64_t named = kmap_owner_uid(&t->from, &t->to);
 
 	return named >= 0 && (uint32_t)named == uid && uid_may_pair(uid, true);
 }

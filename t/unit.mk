@@ -1,1 +1,5 @@
 # Tests of the kind "unit".
+check_PROGRAMS += t1020-owner
+t1020_owner_SOURCES = t1020-owner.c
+t1020_owner_LDADD = libtap.la $(top_builddir)/src/libkmap.la
+TESTS += t1020-owner
