@@ -3,7 +3,12 @@ check_PROGRAMS += look
 look_SOURCES = look.c
 look_LDADD = $(top_builddir)/trace/liblook.la
 
+check_PROGRAMS += events
+events_SOURCES = events.c
+events_LDADD = $(top_builddir)/trace/libsinks.la
+
 TRACE_TESTS = \
+	t7020-sinks.t \
 	t7040-elf.t
 
 dist_check_SCRIPTS += $(TRACE_TESTS)

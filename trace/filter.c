@@ -168,7 +168,7 @@ trace_filter_holds(const struct trace_filter *f, const struct trace_call *c)
 
 struct filtered {
 	const struct trace_filter *filter;
-	struct trace_sink to;
+	struct trace_sink to, *self;
 };
 
 static void
@@ -211,8 +211,11 @@ static int
 filtered_finish(void *arg)
 {
 	struct filtered *f = arg;
+	int rc = f->to.finish ? f->to.finish(f->to.arg) : 0;
 
-	return f->to.finish ? f->to.finish(f->to.arg) : 0;
+	free(f->self);
+	free(f);
+	return rc;
 }
 
 const struct trace_sink *
@@ -223,6 +226,7 @@ trace_filter_sink(const struct trace_filter *f, const struct trace_sink *to)
 
 	in->filter = f;
 	in->to = *to;
+	in->self = sink;
 	*sink = (struct trace_sink){
 		.name = to->name,
 		.arg = in,
