@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <linux/tcp.h>
 
+#include "keep.h"
 #include "pair.h"
 #include "stream.h"
 
@@ -45,11 +46,15 @@ int
 kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
 	struct kmap_ent *e = kmap_fd_ent(fd);
-	int r = kmap_ret(kmap_real.getsockopt(fd, level, name, val, len));
+	int r = kmap_ret(kmap_real.getsockopt(fd, level, name, val, len)), v;
 
 	if (r != 0 || e == NULL)
 		return r;
-	if (level == IPPROTO_TCP && name == TCP_INFO && e->ep->link != NULL)
+	if (kmap_unlikely(kmap_keep_get(e->ep, level, name, &v)))
+		/* The kernel's probes are by our will: not the program's. */
+		kmap_copy(val, &v, kmap_min((size_t)*len, sizeof(v)));
+	else if (level == IPPROTO_TCP && name == TCP_INFO &&
+			e->ep->link != NULL)
 		kmap_tcp_info(e, val, *len);
 	else if (level == SOL_SOCKET && name == SO_ERROR)
 		add_pending(e, val, *len);
@@ -74,6 +79,7 @@ kmap_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 	r = kmap_ret(kmap_real.setsockopt(fd, level, name, val, len));
 	if (r != 0 || e == NULL)
 		return r;
+	kmap_keep_set(e->ep, fd, level, name);
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO ||
 			name == SO_SNDTIMEO || name == SO_RCVLOWAT))
 		kmap_ent_options(e, fd);

@@ -15,6 +15,10 @@
 struct kmap_link;
 struct kmap_ent;
 
+/* The options of tcp(7)'s keep-alive: see keep.h. */
+enum { KMAP_KEEP_ON, KMAP_KEEP_IDLE, KMAP_KEEP_INTVL, KMAP_KEEP_CNT,
+	KMAP_KEEPS };
+
 enum kmap_stage {
 	KMAP_NEW,		/* not yet connected */
 	KMAP_PLAIN,		/* on TCP; may be offered when it has earned it */
@@ -109,6 +113,12 @@ struct kmap_ep {
 	uint32_t slot;
 	uint32_t slot_gen;
 	bool was_up[2];			/* rx, tx moved at least once */
+	bool translated;		/* or nobody can say that it is not */
+	struct {
+		kmap_a32 ours;		/* probes are sent by our will */
+		int idle;		/* s; ours */
+		kmap_a32 val[KMAP_KEEPS];	/* the program's */
+	} keep;
 	struct kmap_link *link;
 	struct kmap_slot_shm *shm;
 	uint64_t rcvtimeo;		/* ns, 0: none */

@@ -38,6 +38,8 @@ struct kmap_link {
 	 */
 	bool stranger;
 	bool distrusted;		/* it announced what is not its own */
+	bool translated;		/* connector: as the connection was that
+					 * made the link */
 	struct kmap_addr dest;		/* connector: where it leads */
 	kmap_a32 refs;			/* endpoints of this process on it */
 	bool inherited;			/* by fork: scan, do not read */

@@ -6,6 +6,7 @@
 #include "addr.h"
 #include "dir.h"
 #include "env.h"
+#include "keep.h"
 #include "link.h"
 #include "log.h"
 #include "obey.h"
@@ -111,12 +112,16 @@ cred_uid(int sock, uint32_t *uid)
 	return r;
 }
 
-/* The connector's question: may the process with `uid` be the other end? */
+/*
+ * The connector's question: may the process with `uid` be the other end?
+ * *translated: nobody has the mirrored addresses, or it cannot be known.
+ */
 static bool
-acceptor_may_pair(const struct kmap_tuple *t, uint32_t uid)
+acceptor_may_pair(const struct kmap_tuple *t, uint32_t uid, bool *translated)
 {
 	int64_t named = kmap_owner_uid(&t->to, &t->from);
 
+	*translated = named < 0;
 	if (named >= 0)
 		return (uint32_t)named == uid && uid_may_pair(uid, true);
 	/* Behind a REDIRECT no socket has the mirrored addresses. */
@@ -275,6 +280,8 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	ep->tx.ring = (struct kmap_ring_tx){ .shm = &sh->dir[tx],
 		.data = kmap_link_ring(l, slot, tx), .size = l->ring_size };
 	kmap_ent_options(e, fd);
+	if (ep->translated)
+		kmap_keep_begin(ep, fd);
 	a_add(&l->refs, 1u);
 	atomic_store(&l->ents[slot], e);
 	if (e->preconsent && l->side == KMAP_CONNECTOR &&
@@ -496,6 +503,7 @@ claimed(struct kmap_ent *e, int fd)
 {
 	for (unsigned int i = 0; i < e->noffers; i++) {
 		struct kmap_offer o = e->offers[i];
+		bool translated = o.link->translated;
 
 		if (a_load_acq(&o.link->slots[o.slot].claim) !=
 		    (o.gen << 2 | KMAP_CLAIM_CLAIMED))
@@ -503,7 +511,8 @@ claimed(struct kmap_ent *e, int fd)
 		/* A stranger's link must own this connection, too; one of our
 		 * own uid could trace us anyway. */
 		if (o.link->peer_uid != own_uid() &&
-		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid)) {
+		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid,
+		    &translated)) {
 			offers_withdraw(e, -1);
 			e->preconsent = false;
 			kmap_ent_bar(e, KMAP_WHY_UID);
@@ -511,6 +520,7 @@ claimed(struct kmap_ent *e, int fd)
 		}
 		offers_withdraw(e, (int)i);
 		name_drop(e);
+		e->ep->translated = translated;
 		finish(e, fd, o.link, o.slot, o.gen);
 		a_sub(&o.link->refs, 1u);
 		return true;
@@ -543,7 +553,7 @@ greeted(struct kmap_ent *e, int fd)
 	    cred_uid(e->rdv_conn, &uid) != 0 ||
 	    /* A stranger's placeholder is none of ours to write. */
 	    n != (uid == own_uid() ? 2 : 1) ||
-	    !acceptor_may_pair(&e->ep->tuple, uid)) {
+	    !acceptor_may_pair(&e->ep->tuple, uid, &e->ep->translated)) {
 		kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused",
 		    fd, uid);
 		goto refuse;
@@ -560,6 +570,7 @@ greeted(struct kmap_ent *e, int fd)
 	e->rdv_conn = -1;
 	l->peer_uid = uid;
 	l->dest = e->ep->tuple.to;
+	l->translated = e->ep->translated;
 	if (n == 2)
 		l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
 	kmap_sys_close(fds[0]);
@@ -784,13 +795,11 @@ greet(struct kmap_ent *e, int fd)
 static void
 acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 {
-	bool translated;
-
 	if (e->next_try == 0) {
 		if (KMAP_TESTPOINT("offer", fd))
 			return;
 		if (kmap_tuple_of(&e->ep->tuple, fd, KMAP_ACCEPTOR,
-		    &translated) != 0)
+		    &e->ep->translated) != 0)
 			return;
 		e->next_try = tick;
 	}

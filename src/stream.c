@@ -4,6 +4,7 @@
 #include "stream.h"
 
 #include "dir.h"
+#include "keep.h"
 #include "link.h"
 #include "log.h"
 #include "pair.h"
@@ -1155,6 +1156,7 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	}
 	kmap_gate_open(&ep->rx.gate);
 	kmap_unlock(&ep->rx.lock);
+	kmap_keep_end(ep, fd);
 }
 
 /* ---- readiness ---- */

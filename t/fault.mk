@@ -20,7 +20,8 @@ FAULT_TESTS = \
 	t4030-limits.t \
 	t4040-leaks.t \
 	t4050-hidden-fds.t \
-	t4060-secure.t
+	t4060-secure.t \
+	t4070-conntrack.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)
