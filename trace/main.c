@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,12 @@
 #pragma weak trace_drain_close
 #pragma weak trace_drain_free
 #pragma weak trace_drain_lost
+#pragma weak trace_drain_path
+#pragma weak trace_verify_new
+#pragma weak trace_attach_new
+#pragma weak trace_ptrace_close
+#pragma weak trace_ptrace_free
+#pragma weak trace_ptrace_coverage
 #pragma weak trace_table_sink
 #pragma weak trace_table_result
 #pragma weak trace_table_merge
@@ -34,8 +41,8 @@
 
 /* What the report at the end counts. */
 static struct tally {
-	uint64_t calls, escapes, waits[TRACE_EARLY + 1];
-	uint32_t processes, unrecorded;
+	uint64_t calls, escapes[TRACE_EARLY + 1]; /* by cause */
+	uint32_t processes; /* images, one more for each exec */
 	uint64_t begun;
 } tally;
 
@@ -53,10 +60,7 @@ tally_call(void *arg, const struct trace_call *c)
 {
 	(void)arg;
 	tally.calls++;
-	if (c->escape != TRACE_COVERED) {
-		tally.escapes++;
-		tally.waits[c->escape]++;
-	}
+	tally.escapes[c->escape]++;
 }
 
 static void
@@ -69,7 +73,6 @@ tally_process(void *arg, const struct trace_process *p)
 	if (p->id > last) {
 		last = p->id;
 		tally.processes++;
-		tally.unrecorded += !p->recorded;
 	}
 }
 
@@ -206,34 +209,143 @@ base(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
-/* The table is made at the end; whether it can be is seen now. */
+/*
+ * The table is made at the end. Should kmap-trace be killed before, then what
+ * it knew a while ago is in TABLE.part: a fork makes it, from the memory as
+ * it was at that moment, and the recording goes on meanwhile.
+ */
+static struct snapshot {
+	struct trace_buf table; /* where the table goes; empty: not known */
+	pid_t pid; /* that makes one, or 0 */
+	uint64_t begun, next; /* ns */
+	uint64_t calls; /* that the last one was made of */
+	bool made;
+} snapshot;
+
+static void
+make_snapshot(void)
+{
+	struct trace_table_conf conf = {0};
+	struct trace_buf tmp = {0}, part = {0};
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	/* What cannot be written now will be said at the end. */
+	dup2(null, STDERR_FILENO);
+	buf_fmt(&part, "%s.part", snapshot.table.s);
+	buf_fmt(&tmp, "%s.%d", part.s, getpid());
+	conf.path = tmp.s;
+	if (trace_table_sink(&conf)->finish(NULL) < 0 ||
+		rename(tmp.s, part.s) < 0)
+		unlink(tmp.s);
+	_exit(0);
+}
+
+/* Whether the one that was being made is there; `wait` until it is. */
+static bool
+snapshot_done(bool wait)
+{
+	uint64_t took;
+
+	if (!snapshot.pid)
+		return true;
+	if (waitpid(snapshot.pid, NULL, wait ? 0 : WNOHANG) == 0)
+		return false;
+	snapshot.pid = 0;
+	/* Never more than a twentieth of one processor. */
+	took = now() - snapshot.begun;
+	snapshot.next = now() + 20 * took;
+	return true;
+}
+
+static void
+snapshot_tick(void *arg)
+{
+	(void)arg;
+	if (!snapshot_done(false) || !snapshot.table.len ||
+		snapshot.calls == tally.calls || now() < snapshot.next)
+		return;
+	snapshot.calls = tally.calls;
+	snapshot.begun = now();
+	snapshot.made = true;
+	snapshot.pid = fork();
+	if (!snapshot.pid)
+		make_snapshot();
+	if (snapshot.pid < 0)
+		snapshot.pid = 0;
+}
+
+/* --attach without -o: the first program that is seen names the table. */
+static void
+snapshot_process(void *arg, const struct trace_process *p)
+{
+	(void)arg;
+	if (!snapshot.table.len && p->exe && p->exe[0])
+		buf_fmt(&snapshot.table, "%s.kmap", base(p->exe));
+}
+
+static int
+snapshot_finish(void *arg)
+{
+	struct trace_buf part = {0};
+
+	(void)arg;
+	snapshot_done(true);
+	if (snapshot.made) {
+		buf_fmt(&part, "%s.part", snapshot.table.s);
+		unlink(part.s);
+		buf_free(&part);
+	}
+	return 0;
+}
+
+/* A table is written beside its place and renamed: can it be? */
+static void
+try_table(const char *path)
+{
+	struct trace_buf tmp = {0};
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		fatal("%s: not a file that a table can replace", path);
+	buf_fmt(&tmp, "%s.%d", path, getpid());
+	fd = open(tmp.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		fatal("%s: %s", path, strerror(errno));
+	close(fd);
+	unlink(tmp.s);
+	buf_free(&tmp);
+}
+
 static void
 add_table(const struct trace_opts *o)
 {
+	static const struct trace_sink parts = {
+		.name = "snapshot",
+		.process = snapshot_process,
+		.tick = snapshot_tick,
+		.finish = snapshot_finish,
+	};
 	struct trace_table_conf conf = {
 		.path = o->table,
 		.argv = o->argc ? o->argv : NULL,
 	};
-	struct trace_buf b = {0};
-	bool was;
-	int fd;
+	struct trace_buf *path = &snapshot.table;
 
+	/* Asked for by those who want no table. */
+	if (o->table && !strcmp(o->table, "/dev/null"))
+		return;
 	if (o->table)
-		buf_str(&b, o->table);
+		buf_str(path, o->table);
 	else if (o->argc)
-		buf_fmt(&b, "%s.kmap", base(o->argv[0]));
-	if (b.len && strcmp(b.s, "-")) {
-		was = access(b.s, F_OK) == 0;
-		fd = open(b.s, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-		if (fd < 0)
-			fatal("%s: %s", b.s, strerror(errno));
-		close(fd);
-		if (!was)
-			unlink(b.s);
-	}
-	buf_free(&b);
-	if (trace_table_sink)
-		trace_sink_add(trace_table_sink(&conf));
+		buf_fmt(path, "%s.kmap", base(o->argv[0]));
+	if (path->len && strcmp(path->s, "-"))
+		try_table(path->s);
+	if (!trace_table_sink)
+		return;
+	trace_sink_add(trace_table_sink(&conf));
+	if (!path->len || strcmp(path->s, "-"))
+		trace_sink_add(&parts);
 }
 
 static const char *
@@ -242,21 +354,34 @@ plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+/* How much of what went to the kernel about network fds the recorder saw. */
 static void
-report_escapes(const struct trace_opts *o)
+report_coverage(const struct trace_ptrace *x)
+{
+	const struct trace_coverage *list;
+	uint64_t network = 0, recorded = 0;
+	size_t n = trace_ptrace_coverage(x, &list), i;
+
+	for (i = 0; i < n; i++) {
+		network += list[i].network;
+		recorded += list[i].recorded;
+	}
+	say("coverage: %llu of %llu network system calls (%.1f %%)",
+		(unsigned long long)recorded, (unsigned long long)network,
+		network ? 100.0 * recorded / network : 100.0);
+}
+
+static void
+report_escapes(void)
 {
 	size_t i;
 
-	if (!o->verify && o->mode != TRACE_ATTACH)
-		return;
-	if (!tally.escapes)
-		say("every call was seen by the recorder");
 	for (i = TRACE_COVERED + 1; i <= TRACE_EARLY; i++)
-		if (tally.waits[i])
+		if (tally.escapes[i])
 			say("%llu call%s %s: no preloaded library sees %s",
-				(unsigned long long)tally.waits[i],
-				plural(tally.waits[i]), trace_escape_text(i),
-				tally.waits[i] == 1 ? "it" : "them");
+				(unsigned long long)tally.escapes[i],
+				plural(tally.escapes[i]), trace_escape_text(i),
+				tally.escapes[i] == 1 ? "it" : "them");
 }
 
 #define SHOWN_KEPT 6
@@ -292,14 +417,14 @@ report_table(const struct trace_opts *o)
 }
 
 static void
-report(const struct trace_opts *o, struct trace_drain *d, int status)
+report(const struct trace_opts *o, const struct trace_run *r, int status)
 {
 	const char *name = o->argc ? base(o->argv[0]) : "attached";
 	char how[64] = "";
 
-	if (d && trace_drain_lost(d))
+	if (r->drain && trace_drain_lost(r->drain))
 		say("%llu calls were seen and could not be recorded",
-			(unsigned long long)trace_drain_lost(d));
+			(unsigned long long)trace_drain_lost(r->drain));
 	if (o->quiet)
 		return;
 	if (WIFSIGNALED(status))
@@ -314,7 +439,10 @@ report(const struct trace_opts *o, struct trace_drain *d, int status)
 		(unsigned long long)tally.calls, plural(tally.calls),
 		tally.processes, plural(tally.processes),
 		(now() - tally.begun) / 1e9, how);
-	report_escapes(o);
+	if (r->ptrace && r->drain)
+		report_coverage(r->ptrace);
+	if (r->ptrace)
+		report_escapes();
 	report_table(o);
 }
 
@@ -336,37 +464,76 @@ look(const struct trace_opts *o, struct trace_program *p)
 		say("%s", p->sentence);
 }
 
+/*
+ * What could not be written was said; the exit status is the program's,
+ * whatever became of the trace.
+ */
+static void
+finish(const struct trace_opts *o, const struct trace_run *r, int status)
+{
+	(void)trace_finish();
+	if (o->mode == TRACE_RUN && !tally.processes && !o->quiet)
+		say("the recorder was not loaded into %s: nothing was seen",
+			o->argv[0]);
+	report(o, r, status);
+	if (r->ptrace)
+		trace_ptrace_free(r->ptrace);
+	if (r->drain)
+		trace_drain_free(r->drain);
+}
+
 static int
 trace(const struct trace_opts *o)
 {
 	struct trace_drain_options conf = {.data = o->data, .frames = 64};
+	struct trace_ptrace_options pconf = {.data = o->data, .frames = 64};
+	struct trace_run r = {.argv = o->argv, .quiet = o->quiet};
 	struct trace_program p;
-	struct trace_drain *d;
 	int status;
 
 	look(o, &p);
 	add_sinks(o);
 	add_table(o);
-	if (!trace_drain_open || trace_drain_open(&d, &conf) < 0)
+	if (!trace_drain_open || trace_drain_open(&r.drain, &conf) < 0)
 		return EXIT_FAILURE;
-	tally.begun = now();
-	status = trace_run(d, o->argv, o->quiet);
-	trace_drain_close(d);
-	if (status < 0) {
-		trace_drain_free(d);
-		return status == -ENOENT ? 127 : 126;
+	if (o->verify || p.obstacle != TRACE_PRELOADS) {
+		r.ptrace = trace_verify_new(
+			trace_drain_path(r.drain), &pconf);
+		if (!r.ptrace)
+			say("--verify: %s", strerror(errno));
 	}
-	/* What could not be written was said; the exit status stays the
-	 * program's, whatever became of the trace. */
-	(void)trace_finish();
-	if (!tally.processes && !o->quiet &&
-		p.obstacle == TRACE_PRELOADS)
-		say("the recorder was not loaded into %s: nothing was seen",
-			o->argv[0]);
-	report(o, d, status);
-	trace_drain_free(d);
 	trace_program_free(&p);
+	tally.begun = now();
+	status = o->verify && !r.ptrace ? -EAGAIN : trace_run(&r);
+	if (status >= 0 && r.ptrace)
+		trace_ptrace_close(r.ptrace, r.drain);
+	trace_drain_close(r.drain);
+	if (status < 0)
+		return status == -ENOENT ? 127
+			: status == -EACCES || status == -ENOEXEC
+			? 126
+			: EXIT_FAILURE;
+	finish(o, &r, status);
 	trace_end_like(status);
+}
+
+static int
+attach(const struct trace_opts *o)
+{
+	struct trace_ptrace_options pconf = {.data = o->data, .frames = 64};
+	struct trace_run r = {.quiet = o->quiet};
+
+	add_sinks(o);
+	add_table(o);
+	r.ptrace = trace_attach_new(&pconf);
+	if (!r.ptrace)
+		fatal("--attach: %s", strerror(errno));
+	tally.begun = now();
+	if (trace_follow(&r, o->pid) < 0)
+		return EXIT_FAILURE;
+	trace_ptrace_close(r.ptrace, NULL);
+	finish(o, &r, 0);
+	return EXIT_SUCCESS;
 }
 
 int
@@ -376,16 +543,16 @@ main(int argc, char **argv)
 
 	trace_opts_parse(&o, argc, argv);
 	switch (o.mode) {
+	case TRACE_RUN:
+		return trace(&o);
+	case TRACE_ATTACH:
+		return attach(&o);
 	case TRACE_MERGE:
 		return trace_table_merge(o.argc, o.argv, o.table);
 	case TRACE_CHECK:
 		return trace_table_check(o.argc, o.argv);
 	case TRACE_DIFF:
 		return trace_table_diff(o.argv[0], o.argv[1]);
-	case TRACE_RUN:
-		return trace(&o);
-	case TRACE_ATTACH:
-		break;
 	}
 	return EXIT_FAILURE;
 }

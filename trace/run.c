@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "out.h"
@@ -22,6 +23,13 @@
 #pragma weak trace_drain_path
 #pragma weak trace_drain_poll
 #pragma weak trace_drain_exited
+#pragma weak trace_verify_child
+#pragma weak trace_ptrace_begin
+#pragma weak trace_ptrace_poll
+#pragma weak trace_ptrace_fd
+#pragma weak trace_ptrace_ended
+#pragma weak trace_ptrace_leave
+#pragma weak trace_ptrace_tracer
 
 /* What people and init systems send to a program they started. */
 static const int forwarded[] = {
@@ -119,7 +127,7 @@ carries(const char *pid, const char *region)
  * but it has its parent's mapping.
  */
 static void
-watch_silent(const char *region)
+watch_silent(const char *region, pid_t tracer)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *e;
@@ -129,7 +137,8 @@ watch_silent(const char *region)
 		return;
 	while ((e = readdir(dir))) {
 		pid = atoi(e->d_name);
-		if (pid > 0 && pid != getpid() && carries(e->d_name, region))
+		if (pid > 0 && pid != getpid() && pid != tracer &&
+			carries(e->d_name, region))
 			watch(pid);
 	}
 	closedir(dir);
@@ -147,6 +156,27 @@ on_signal(int sig, siginfo_t *info, void *context)
 	if (!program)
 		asked = sig;
 	errno = saved;
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
+/* Once a second, when there is no drain that does it. */
+static void
+tick(void)
+{
+	static uint64_t last;
+
+	if (now_ms() - last < 1000)
+		return;
+	last = now_ms();
+	trace_emit_tick();
 }
 
 static void
@@ -170,47 +200,50 @@ take_signals(void)
 	}
 }
 
-/* In the child, all signals blocked. Returns only when it fails. */
-static void
-become(struct trace_drain *d, char *const *argv, const char *preload,
-	const sigset_t *mask)
+/* In the child, all signals blocked. Returns errno when it fails. */
+static int
+become(const struct trace_run *r, const char *preload, const sigset_t *mask)
 {
 	size_t i;
+	int rc;
 
 	for (i = 0; i < COUNT(forwarded); i++)
 		sigaction(forwarded[i], &before[i], NULL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	if (preload && (setenv("LD_PRELOAD", preload, 1) < 0 ||
-			       setenv("KMAP_TRACE", trace_drain_path(d), 1) <
-				       0))
-		return;
-	execvp(argv[0], argv);
+	if (setenv("LD_PRELOAD", preload, 1) < 0 ||
+		setenv("KMAP_TRACE", trace_drain_path(r->drain), 1) < 0)
+		return errno;
+	rc = r->ptrace ? trace_verify_child(r->ptrace) : 0;
+	if (rc < 0)
+		return -rc;
+	execvp(r->argv[0], r->argv);
+	return errno;
 }
 
-/* The program's pid, or -errno. */
+/* The program's pid, or -errno with a message on stderr. */
 static pid_t
-start(struct trace_drain *d, char *const *argv)
+start(const struct trace_run *r)
 {
 	char *preload = trace_drain_preload(getenv("LD_PRELOAD"));
-	struct sigaction chld = {.sa_handler = on_child}, old_chld;
+	struct sigaction chld = {.sa_handler = on_child};
 	int errors[2], error = 0;
 	sigset_t all, mask;
 	pid_t pid;
 
 	if (!preload)
-		return -ENOENT;
+		return -EIO;
 	if (pipe2(errors, O_CLOEXEC) < 0) {
-		error = -errno;
+		error = errno;
+		say("pipe: %s", strerror(error));
 		free(preload);
-		return error;
+		return -error;
 	}
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &mask);
 	take_signals();
 	pid = fork();
 	if (!pid) {
-		become(d, argv, preload, &mask);
-		error = errno;
+		error = become(r, preload, &mask);
 		if (write(errors[1], &error, sizeof(error)) < 0) {
 			/* It sees the exit status. */
 		}
@@ -222,40 +255,65 @@ start(struct trace_drain *d, char *const *argv)
 		program = pid;
 	/* After the fork: the program has what was inherited. */
 	signal(SIGPIPE, SIG_IGN);
-	sigaction(SIGCHLD, &chld, &old_chld);
+	sigaction(SIGCHLD, &chld, NULL);
+	/* What was blocked when we were started must not be now: only the
+	 * program's end is sure to come. */
+	sigdelset(&mask, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	/* SIGCHLD may come to us blocked; we must see it. */
-	sigemptyset(&all);
-	sigaddset(&all, SIGCHLD);
-	sigprocmask(SIG_UNBLOCK, &all, NULL);
 	free(preload);
 	close(errors[1]);
-	if (pid > 0 && read(errors[0], &error, sizeof(error)) ==
-			sizeof(error)) {
-		program = 0;
+	if (pid < 0) {
+		say("fork: %s", strerror(error));
+	} else if (r->ptrace && trace_ptrace_begin(r->ptrace, pid) < 0) {
+		error = EPERM;
 		waitpid(pid, NULL, 0);
+	} else if (read(errors[0], &error, sizeof(error)) == sizeof(error)) {
+		say("%s: %s", r->argv[0], strerror(error));
+		waitpid(pid, NULL, 0);
+	} else {
+		error = 0;
 	}
+	if (error)
+		program = 0;
 	close(errors[0]);
 	return error ? -error : pid;
 }
 
-/* Takes note of each child that has ended; true when pid is among them. */
+/* Whether the program has ended; takes note of it. */
 static bool
-reap(struct trace_drain *d, pid_t pid, int *status)
+ended(const struct trace_run *r, pid_t pid, int *status)
 {
-	bool ended = false;
-	pid_t one;
-	int st;
+	if (waitpid(pid, status, WNOHANG) != pid)
+		return false;
+	program = 0;
+	trace_drain_exited(r->drain, pid, *status);
+	return true;
+}
 
-	while ((one = waitpid(-1, &st, WNOHANG)) > 0) {
-		if (one == pid) {
-			program = 0;
-			*status = st;
-			ended = true;
-		}
-		trace_drain_exited(d, one, st);
+/* Emits what there is; sleeps for a while when there is nothing. */
+static void
+step(const struct trace_run *r)
+{
+	static bool busy;
+	struct pollfd p = {.events = POLLIN};
+	long n;
+
+	if (!r->ptrace) {
+		trace_drain_poll(r->drain, 100);
+		return;
 	}
-	return ended;
+	/* Two sources, and a sleep that wakes for one of them: it is short,
+	 * so that a ring does not fill up meanwhile. */
+	if (!busy) {
+		p.fd = trace_ptrace_fd(r->ptrace);
+		poll(&p, 1, r->drain ? 5 : 100);
+	}
+	n = trace_ptrace_poll(r->ptrace, r->drain);
+	if (r->drain)
+		n += trace_drain_poll(r->drain, 0);
+	else
+		tick();
+	busy = n > 0;
 }
 
 static void
@@ -269,56 +327,80 @@ say_left(const char *name)
 			buf_fmt(&b, "%s%d", n++ ? ", " : "", watched[i].pid);
 	if (n < nalive)
 		buf_str(&b, " …");
-	say("%s has ended, what it started runs on (pid %s): recording goes "
+	say("%s has ended, what it started runs on%s%s%s: recording goes "
 	    "on; ^C or SIGTERM ends the trace, not them",
-		name, b.s ? b.s : "?");
+		name, b.s ? " (pid " : "", b.s ? b.s : "", b.s ? ")" : "");
 	buf_free(&b);
+}
+
+/* Whether anything that is traced still runs. */
+static bool
+any_left(const struct trace_run *r)
+{
+	if (r->ptrace && !trace_ptrace_ended(r->ptrace))
+		return true;
+	if (still_running())
+		return true;
+	watch_silent(trace_drain_path(r->drain),
+		r->ptrace ? trace_ptrace_tracer(r->ptrace) : 0);
+	return still_running();
 }
 
 /* The program has ended; its children may not have. */
 static void
-follow_rest(struct trace_drain *d, const char *name, bool quiet)
+follow_rest(const struct trace_run *r)
 {
-	int quiet_for = 0;
-	bool said = quiet;
+	uint64_t since = now_ms();
+	bool said = r->quiet;
 
-	for (;;) {
-		if (asked)
-			break;
-		if (!still_running()) {
-			watch_silent(trace_drain_path(d));
-			if (!still_running())
-				break;
+	while (any_left(r)) {
+		if (asked) {
+			if (!r->quiet)
+				say("detached from what runs on");
+			return;
 		}
 		/* Those that are about to end need no word. */
-		if (!said && ++quiet_for == 10) {
-			say_left(name);
+		if (!said && now_ms() - since > 1000) {
+			say_left(r->argv[0]);
 			said = true;
 		}
-		if (trace_drain_poll(d, 100) < 0)
-			break;
-		reap(d, 0, NULL);
+		step(r);
 	}
-	if (asked && still_running() && !quiet)
-		say("detached from %zu process%s", nalive,
-			nalive == 1 ? "" : "es");
 }
 
 int
-trace_run(struct trace_drain *d, char *const *argv, bool quiet)
+trace_run(const struct trace_run *r)
 {
 	int status = 0;
 	pid_t pid;
 
-	pid = start(d, argv);
-	if (pid < 0) {
-		say("%s: %s", argv[0], strerror(-pid));
+	pid = start(r);
+	if (pid < 0)
 		return pid;
-	}
-	while (!reap(d, pid, &status))
-		trace_drain_poll(d, 100);
-	follow_rest(d, argv[0], quiet);
+	while (!ended(r, pid, &status))
+		step(r);
+	follow_rest(r);
 	return status;
+}
+
+int
+trace_follow(const struct trace_run *r, pid_t pid)
+{
+	int rc;
+
+	take_signals();
+	signal(SIGPIPE, SIG_IGN);
+	rc = trace_ptrace_begin(r->ptrace, pid);
+	if (rc < 0)
+		return rc;
+	if (!r->quiet)
+		say("attached to %d; ^C leaves it", pid);
+	while (!asked && !trace_ptrace_ended(r->ptrace))
+		step(r);
+	if (asked && !r->quiet)
+		say("left %d, which runs on", pid);
+	trace_ptrace_leave(r->ptrace, NULL);
+	return 0;
 }
 
 void

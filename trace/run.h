@@ -10,17 +10,30 @@
 
 #include "drain.h"
 #include "event.h"
+#include "ptrace.h"
+
+struct trace_run {
+	struct trace_drain *drain; /* NULL with trace_follow */
+	struct trace_ptrace *ptrace; /* NULL without --verify */
+	char *const *argv; /* the program, NULL at the end */
+	bool quiet; /* only errors are said */
+};
 
 /*
- * Starts argv (as execvp does) with the recorder and stays until it and all
- * that carries the recorder has ended, or until the user ends the trace; what
- * is recorded goes to the sinks all the while. Signals that only kmap-trace
- * got go to the program; what the terminal sends the program has got itself.
+ * Starts the program (as execvp does) with the recorder and stays until it
+ * and all that carries the recorder, or is ptraced, has ended, or until the
+ * user ends the trace after the program has ended; what is recorded goes to
+ * the sinks all the while. Signals that only kmap-trace got go to the
+ * program; what the terminal sends the program has got itself.
  *
  * Returns the wait status, or -errno when it could not be started: the
  * message was said, nothing was recorded. The sinks are not finished.
  */
-int trace_run(struct trace_drain *d, char *const *argv, bool quiet);
+int trace_run(const struct trace_run *r);
+
+/* --attach: follows a process until it ends or a signal (^C) comes. 0, or
+ * -errno with a message. */
+int trace_follow(const struct trace_run *r, pid_t pid);
 
 /* A sink that follows the processes; trace_run needs it among the sinks. */
 const struct trace_sink *trace_run_sink(void);
