@@ -704,49 +704,35 @@ kmap_items_full(struct kmap_ent *e)
 
 /* ---- bells ---- */
 
+static bool
+item_rung(struct kmap_item *it, struct kmap_ent *e)
+{
+	struct kmap_set *s = it->set;
+
+	(void)e;
+	if (!it->tagged)
+		return true;
+	hot_add(it);
+	if (a_load(&s->sleepers) != 0 || a_load(&s->watched) != 0)
+		ring_set(s);
+	return true;
+}
+
 /* A connection was rung: every set that has it looks at it. */
 static void
 rung(void *arg, struct kmap_link *l, uint32_t slot)
 {
-	struct kmap_set *self = arg;
 	struct kmap_ent *e = atomic_load(&l->ents[slot]);
-	struct kmap_fdslot *sl;
 
+	(void)arg;
 	if (e == NULL)
 		return;
 	kmap_tx_answer(e);
-	kmap_lock(&kmap_fdtab_lock);
-	for (int fd = e->fd, n = (int)a_load(&e->fds); n > 0 &&
-	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
-		sl = kmap_fdslot(fd);
-		if (sl == NULL)
-			break;
-		if (atomic_load(&sl->ent) != e)
-			continue;
-		n--;
-		for (struct kmap_item *it = sl->items; it != NULL;
-		    it = it->next_of_fd) {
-			struct kmap_set *s = it->set;
-			bool wake;
-
-			if (!it->tagged)
-				continue;
-			if (s != self)
-				kmap_lock(&s->lock);
-			hot_add(it);
-			wake = s != self && (a_load(&s->sleepers) != 0 ||
-			    a_load(&s->watched) != 0);
-			if (s != self)
-				kmap_unlock(&s->lock);
-			if (wake)
-				ring_set(s);
-		}
-	}
-	kmap_unlock(&kmap_fdtab_lock);
+	items_each(e, item_rung);
 }
 
 void
-kmap_bells_take(struct kmap_set *self)
+kmap_bells_take(void)
 {
 	struct kmap_link *l;
 
@@ -757,11 +743,11 @@ kmap_bells_take(struct kmap_set *self)
 			/* The parent takes the bits: look at all of ours. */
 			for (uint32_t i = 0; i < l->nslots; i++)
 				if (atomic_load(&l->ents[i]) != NULL)
-					rung(self, l, i);
+					rung(NULL, l, i);
 			continue;
 		}
 		if (kmap_wake_pending(l, KMAP_PLACE_COMMON))
-			kmap_wake_take(l, KMAP_PLACE_COMMON, rung, self);
+			kmap_wake_take(l, KMAP_PLACE_COMMON, rung, NULL);
 	}
 }
 
@@ -771,7 +757,7 @@ own_bells_take(struct kmap_set *s)
 {
 	struct kmap_link *l;
 
-	kmap_bells_take(NULL);
+	kmap_bells_take();
 	if (s->id < 0)
 		return;
 	for (l = atomic_load(&kmap_links); l != NULL;
@@ -1101,34 +1087,17 @@ set_look(struct wait *w, bool kernel)
 	return n + hot_scan(s, w->evs + n, w->max - n);
 }
 
+/* A step of kmap_spin: the set's lock is held, but not as it yields. */
 static int
-set_poll(struct wait *w, uint64_t t0)
+set_step(void *wait)
 {
-	struct kmap_set *s = w->set;
-	uint64_t limit = kmap_policy_begin(&s->policy, t0), t = t0, t2;
-	int n = 0;
+	struct wait *w = wait;
 
-	if (limit == 0 || a_load(&s->sleepers) != 0)
-		return 0;
-	kmap_stats_count(KMAP_STAT_polls);
-	while (t - t0 < limit) {
-		kmap_unlock(&s->lock);
-		kmap_sys_yield();
-		own_bells_take(s);
-		kmap_lock(&s->lock);
-		n = set_look(w, false);
-		if (n != 0)
-			break;
-		t2 = kmap_now();
-		if (kmap_policy_preempted(&s->policy, t2, t2 - t))
-			return 0;
-		t = t2;
-	}
-	if (n != 0)
-		kmap_policy_hit(&s->policy, kmap_now() - t0);
-	else
-		kmap_policy_miss(&s->policy);
-	return n;
+	kmap_unlock(&w->set->lock);
+	kmap_sys_yield();
+	own_bells_take(w->set);
+	kmap_lock(&w->set->lock);
+	return set_look(w, false);
 }
 
 struct set_sleep {
@@ -1224,7 +1193,8 @@ set_wait(struct wait *w)
 		if (w->deadline != 0 && t0 >= w->deadline && !first)
 			break;
 		first = false;
-		n = set_poll(w, t0);
+		n = a_load(&s->sleepers) != 0 ? 0 :
+		    kmap_spin(&s->policy, t0, set_step, w);
 		if (n != 0)
 			break;
 		limit = UINT64_MAX;

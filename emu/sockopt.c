@@ -58,6 +58,10 @@ kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 		kmap_tcp_info(e, val, *len);
 	else if (level == SOL_SOCKET && name == SO_ERROR)
 		add_pending(e, val, *len);
+	else if (level == SOL_SOCKET && name == SO_RCVLOWAT &&
+		kmap_unlikely(e->ep->rx.lowat_bent))
+		kmap_copy(val, &e->ep->rcvlowat,
+			*len < sizeof(int) ? *len : sizeof(int));
 	return r;
 }
 
@@ -80,6 +84,8 @@ kmap_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 	if (r != 0 || e == NULL)
 		return r;
 	kmap_keep_set(e->ep, fd, level, name);
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		e->ep->rx.lowat_bent = false;
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO ||
 			name == SO_SNDTIMEO || name == SO_RCVLOWAT))
 		kmap_ent_options(e, fd);

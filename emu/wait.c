@@ -263,50 +263,79 @@ kmap_sleep_end(struct kmap_ent *e)
 	}
 }
 
+int
+kmap_spin(struct kmap_policy *p, uint64_t t0, int (*step)(void *arg),
+    void *arg)
+{
+	uint64_t limit = kmap_policy_begin(p, t0), t = t0, t2;
+	int n;
+
+	if (limit == 0)
+		return 0;
+	kmap_stats_count(KMAP_STAT_polls);
+	while (t - t0 < limit) {
+		n = step(arg);
+		t2 = kmap_now();
+		if (n != 0) {
+			kmap_policy_hit(p, t2 - t0);
+			return n;
+		}
+		if (kmap_policy_preempted(p, t2, t2 - t))
+			return 0;
+		t = t2;
+	}
+	kmap_policy_miss(p);
+	return 0;
+}
+
+#define RX_WANT	(POLLIN | POLLRDNORM)
+#define TX_WANT	(POLLOUT | POLLWRNORM)
+
+/* What is waited for at one endpoint. */
+struct one {
+	struct kmap_ent *ent;
+	int fd;
+	int want;
+	const struct kmap_rx_op *peek;	/* more than it saw; or NULL */
+	/* By poll(2), which SO_RCVLOWAT leaves asleep beside too few bytes. */
+	bool poll;
+};
+
 /* What the ring's way would find at once. */
 static bool
-one_changed(struct kmap_ent *e, int want, const struct kmap_rx_op *peek)
+one_changed(const struct one *o)
 {
+	struct kmap_ent *e = o->ent;
 	struct kmap_ep *ep = e->ep;
+	bool look = false, in;
 
-	if ((want & POLLIN) && (kmap_likely(peek == NULL) ?
-	    kmap_rx_changed(e) : kmap_rx_more(e, peek)))
-		return true;
+	if (o->want & RX_WANT) {
+		in = kmap_likely(o->peek == NULL) ? kmap_rx_changed(e) :
+		    kmap_rx_more(e, o->peek);
+		if (kmap_unlikely(in && o->poll && ep->rcvlowat > 1))
+			in = kmap_ready(e, o->fd, o->want & RX_WANT,
+			    &look) != 0;
+		if (in)
+			return true;
+	}
 	if (ep->link == NULL)
 		return false;
-	return (want & POLLOUT) && (kmap_tx_on_ring(ep) ?
+	return (o->want & TX_WANT) && (kmap_tx_on_ring(ep) ?
 	    kmap_tx_has_room(ep) : kmap_tx_freed(ep));
 }
 
-static bool
-one_poll(struct kmap_place *p, struct kmap_ent *e, int want, uint64_t t0,
-    const struct kmap_rx_op *peek)
+static int
+one_step(void *one)
 {
-	uint64_t limit = kmap_policy_begin(&p->policy, t0), t = t0, t2;
-
-	if (limit == 0)
-		return false;
-	kmap_stats_count(KMAP_STAT_polls);
-	while (t - t0 < limit) {
-		kmap_sys_yield();
-		t2 = kmap_now();
-		if (one_changed(e, want, peek)) {
-			kmap_policy_hit(&p->policy, t2 - t0);
-			return true;
-		}
-		if (kmap_policy_preempted(&p->policy, t2, t2 - t))
-			return false;
-		t = t2;
-	}
-	kmap_policy_miss(&p->policy);
-	return false;
+	kmap_sys_yield();
+	return one_changed(one);
 }
 
 /* Arms for one endpoint. True: there is something already. */
 static bool
-one_arm(const struct kmap_place *p, struct kmap_ent *e, int want,
-    const struct kmap_rx_op *peek)
+one_arm(const struct kmap_place *p, const struct one *o)
 {
+	struct kmap_ent *e = o->ent;
 	struct kmap_ep *ep = e->ep;
 	unsigned int place = KMAP_PLACE_COMMON;
 	uint64_t bit;
@@ -316,20 +345,20 @@ one_arm(const struct kmap_place *p, struct kmap_ent *e, int want,
 		for (unsigned int i = 0; i < e->noffers; i++)
 			kmap_wake_sleep_begin(e->offers[i].link,
 			    KMAP_PLACE_COMMON);
-		return one_changed(e, want, peek);
+		return one_changed(o);
 	}
 	kmap_link_poll(ep->link);
 	if (p != NULL)
 		place = kmap_link_place(ep->link, p->id, p->bell);
 	bit = UINT64_C(1) << place;
-	if (want & POLLIN)
+	if (o->want & RX_WANT)
 		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
-	if ((want & POLLOUT) && (kmap_tx_on_ring(ep) || kmap_tx_paced(ep)))
+	if ((o->want & TX_WANT) && (kmap_tx_on_ring(ep) || kmap_tx_paced(ep)))
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
-	if (one_changed(e, want, peek))
+	if (one_changed(o))
 		return true;
 	kmap_wake_sleep_begin(ep->link, place);
-	return one_changed(e, want, peek);
+	return one_changed(o);
 }
 
 /*
@@ -364,7 +393,8 @@ wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	kmap_real.poll(&p, 1, 1);
 	if ((want & POLLOUT) && e->ep->link != NULL && kmap_tx_on_ring(e->ep))
 		kmap_tx_spill(e);
-	if (one_changed(e, want, NULL) || p.revents != 0)
+	if (one_changed(&(struct one){ .ent = e, .fd = fd, .want = want }) ||
+	    p.revents != 0)
 		return 0;
 	if (kmap_interrupted(ran, deadline != 0))
 		return -EINTR;
@@ -376,6 +406,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
     struct kmap_ran ran, bool *look, const struct kmap_rx_op *peek)
 {
 	struct sleeping s __attribute__((cleanup(sleeping_end))) = { e };
+	struct one o = { .ent = e, .want = want, .peek = peek };
 	struct kmap_place *p = kmap_place_get();
 	struct kmap_ep *ep = e->ep;
 	struct epoll_event evs[8];
@@ -386,11 +417,11 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 
 	kmap_sleep_begin(e);
 	kmap_note_in(e, a_load(&ep->gen), fd, KMAP_IN_SLEEP);
-	fd = kmap_carrier(e, fd);
+	o.fd = fd = kmap_carrier(e, fd);
 	if (p == NULL)
 		return wait_poor(e, fd, want, deadline, ran);
 	began = t0 = kmap_now();
-	if (one_poll(p, e, want, t0, peek))
+	if (kmap_spin(&p->policy, t0, one_step, &o))
 		return 0;
 	r = kmap_place_watch(p, e, fd, out_tcp ? EPOLLOUT : 0);
 	if (r == NULL || !kmap_place_bell(p, e))
@@ -408,7 +439,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		if (deadline != 0)
 			stop = kmap_min(deadline, stop);
 	}
-	if (one_arm(p, e, want, peek))
+	if (one_arm(p, &o))
 		return 0;
 	if (out_tcp && !paced && writable_now(fd))
 		return 0;
@@ -435,8 +466,8 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		kmap_policy_woken(&p->policy, began, kmap_rung_at(ep->link, p->id),
 		    kmap_now());
 	/* Bells of connections in epoll sets: hand them on. */
-	kmap_bells_take(NULL);
-	if (one_changed(e, want, peek) || *look)
+	kmap_bells_take();
+	if (one_changed(&o) || *look)
 		return 0;
 	if (kmap_interrupted(ran, deadline != 0))
 		return -EINTR;
@@ -514,7 +545,7 @@ many_ready(struct kmap_place *p, struct many *m)
 			continue;
 		if (p != NULL) {
 			r = kmap_place_watch(p, e, m->fds[i].fd,
-			    (m->fds[i].events & POLLOUT) &&
+			    (m->fds[i].events & TX_WANT) &&
 			    !kmap_tx_on_ring(e->ep) ? EPOLLOUT : 0);
 			if (r == NULL)
 				m->poor = true;
@@ -532,31 +563,42 @@ many_ready(struct kmap_place *p, struct many *m)
 	return cnt;
 }
 
-static bool
-many_changed(struct many *m)
+static struct one
+many_one(const struct many *m, nfds_t i)
 {
-	for (nfds_t i = 0; i < m->n; i++) {
-		struct kmap_ent *e = gated(&m->fds[i]);
+	return (struct one){ .ent = gated(&m->fds[i]), .fd = m->fds[i].fd,
+		.want = m->fds[i].events, .poll = true };
+}
 
-		if (e != NULL && one_changed(e, m->fds[i].events, NULL))
-			return true;
+static int
+many_step(void *many)
+{
+	struct many *m = many;
+
+	kmap_sys_yield();
+	for (nfds_t i = 0; i < m->n; i++) {
+		struct one o = many_one(m, i);
+
+		if (o.ent != NULL && one_changed(&o))
+			return 1;
 	}
-	return false;
+	return 0;
 }
 
 static bool
 many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 {
 	for (nfds_t i = 0; i < m->n; i++) {
-		struct kmap_ent *e = gated(&m->fds[i]);
+		struct one o = many_one(m, i);
+		struct kmap_ent *e = o.ent;
 
 		if (e == NULL)
 			continue;
 		if (p != NULL && !kmap_place_bell(p, e))
 			m->poor = true;
-		if (one_arm(p, e, m->fds[i].events, NULL))
+		if (one_arm(p, &o))
 			return true;
-		if (!(m->fds[i].events & POLLOUT) || e->ep->link == NULL)
+		if (!(o.want & TX_WANT) || e->ep->link == NULL)
 			continue;
 		if (kmap_tx_on_ring(e->ep))
 			*limit = kmap_min(*limit, KMAP_SPILL_NS);
@@ -575,7 +617,7 @@ many_spill(struct many *m)
 	for (nfds_t i = 0; i < m->n; i++) {
 		struct kmap_ent *e = gated(&m->fds[i]);
 
-		if (e != NULL && (m->fds[i].events & POLLOUT) &&
+		if (e != NULL && (m->fds[i].events & TX_WANT) &&
 		    e->ep->link != NULL && kmap_tx_on_ring(e->ep) &&
 		    !kmap_tx_has_room(e->ep))
 			kmap_tx_spill(e);
@@ -681,30 +723,6 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 	return cnt;
 }
 
-static int
-many_poll(struct kmap_place *p, struct many *m, uint64_t t0)
-{
-	uint64_t limit = p == NULL ? 0 : kmap_policy_begin(&p->policy, t0);
-	uint64_t t = t0, t2;
-
-	if (limit == 0)
-		return 0;
-	kmap_stats_count(KMAP_STAT_polls);
-	while (t - t0 < limit) {
-		kmap_sys_yield();
-		t2 = kmap_now();
-		if (many_changed(m)) {
-			kmap_policy_hit(&p->policy, t2 - t0);
-			return 1;
-		}
-		if (kmap_policy_preempted(&p->policy, t2, t2 - t))
-			return 0;
-		t = t2;
-	}
-	kmap_policy_miss(&p->policy);
-	return 0;
-}
-
 static uint64_t
 many_rung(const struct kmap_place *p, struct many *m)
 {
@@ -740,7 +758,8 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		t0 = kmap_now();
 		if (deadline != 0 && t0 >= deadline)
 			return 0;
-		if (many_poll(p, m, t0) || many_arm(p, m, &limit))
+		if ((p != NULL && kmap_spin(&p->policy, t0, many_step, m)) ||
+		    many_arm(p, m, &limit))
 			continue;
 		limit = kmap_min(limit, many_watch(m, false));
 		if (limit != UINT64_MAX)
@@ -762,7 +781,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		else if (p != NULL)
 			kmap_policy_woken(&p->policy, t0, many_rung(p, m),
 			    kmap_now());
-		kmap_bells_take(NULL);
+		kmap_bells_take();
 		if (limit != UINT64_MAX && kmap_now() >= stop) {
 			many_spill(m);
 			many_watch(m, true);

@@ -119,6 +119,14 @@ kmap_note_out(void)
 void kmap_sleep_begin(struct kmap_ent *e);
 void kmap_sleep_end(struct kmap_ent *e);
 
+/*
+ * Takes one step (yields, then looks) after the other, from t0 on, for as long
+ * as the policy of a thread or a set allows. What a step returned once it was
+ * not 0; 0: sleep.
+ */
+int kmap_spin(struct kmap_policy *p, uint64_t t0, int (*step)(void *arg),
+	      void *arg);
+
 /* poll(2) and select(2) with endpoints among the fds; deadline 0: none,
  * 1: do not wait. */
 int kmap_wait_fds(struct pollfd *fds, nfds_t n, uint64_t deadline,
@@ -169,6 +177,6 @@ void kmap_sets_forked(bool child);
 /* A thread that slept in the set is gone. */
 void kmap_set_left(struct kmap_set *s);
 /* Delivers the bells of all links to the application's epoll sets. */
-void kmap_bells_take(struct kmap_set *self);
+void kmap_bells_take(void);
 
 #endif

@@ -69,6 +69,7 @@ struct kmap_ep {
 		bool frozen;		/* bounced: the kernel's again */
 		bool shut;		/* shutdown(SHUT_RD) of our own */
 		bool soft_error;	/* POLLERR does not mean the end */
+		bool lowat_bent;	/* the carrier's SO_RCVLOWAT is ours */
 		uint64_t tcp;		/* TCP bytes read, once consented */
 		uint64_t looked_at;	/* when the carrier was looked at */
 		struct kmap_ring_rx ring;

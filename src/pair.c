@@ -253,8 +253,10 @@ kmap_ent_options(struct kmap_ent *e, int fd)
 	a_store(&ep->nonblock, fl >= 0 && (fl & O_NONBLOCK) ? 1u : 0u);
 	ep->rcvtimeo = timeo(fd, SO_RCVTIMEO);
 	ep->sndtimeo = timeo(fd, SO_SNDTIMEO);
-	kmap_sys_getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, &len);
-	ep->rcvlowat = lowat > 0 ? (uint32_t)lowat : 1;
+	if (!ep->rx.lowat_bent) {
+		kmap_sys_getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, &len);
+		ep->rcvlowat = lowat > 0 ? (uint32_t)lowat : 1;
+	}
 	kmap_sys_getsockopt(fd, IPPROTO_TCP, TCP_INQ, &inq, &ilen);
 	a_store(&ep->inq, inq > 0 ? 1u : 0u);
 }

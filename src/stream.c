@@ -1134,6 +1134,15 @@ kmap_tx_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	kmap_tx_finish(e);
 }
 
+static void
+lowat_set(struct kmap_ep *ep, int fd, uint32_t lowat)
+{
+	int v = (int)lowat;
+
+	ep->rx.lowat_bent = lowat != ep->rcvlowat;
+	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof(v));
+}
+
 void
 kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 {
@@ -1154,6 +1163,8 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 		kmap_sys_connect(fd, &none, sizeof(none));
 		ep->rx.frozen = true;
 	}
+	if (ep->rx.lowat_bent)
+		lowat_set(ep, fd, ep->rcvlowat);
 	kmap_gate_open(&ep->rx.gate);
 	kmap_unlock(&ep->rx.lock);
 	kmap_keep_end(ep, fd);
@@ -1187,6 +1198,30 @@ carrier_poll(struct kmap_ep *ep, int fd, int want)
 	}
 }
 
+/*
+ * With SO_RCVLOWAT, and unread bytes on both sides of a record, their sum
+ * counts. The kernel knows of TCP's alone: its mark is bent meanwhile to what
+ * is missing, so that it wakes whoever waits.
+ */
+static bool
+rx_enough(struct kmap_ep *ep, int fd)
+{
+	uint64_t ring;
+	int inq = 0;
+
+	if (a_load_acq(&ep->rx.ring.shm->nrec) == ep->rx.passed) {
+		if (ep->rx.lowat_bent)
+			lowat_set(ep, fd, ep->rcvlowat);
+		return false;
+	}
+	ring = a_load_acq(&ep->rx.ring.shm->tail) - ep->rx.ring.head;
+	if (ring >= ep->rcvlowat)
+		return true;	/* or nonsense, which a read finds */
+	lowat_set(ep, fd, ep->rcvlowat - (uint32_t)ring);
+	return kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 &&
+	    ring + (uint64_t)inq >= ep->rcvlowat;
+}
+
 static int
 rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 {
@@ -1211,6 +1246,9 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 		if (ep->rx.error != 0 || ep->rx.eof)
 			ev |= POLLIN | POLLRDNORM;
 	}
+	if (kmap_unlikely(ep->rcvlowat > 1 || ep->rx.lowat_bent) &&
+	    ep->link != NULL && rx_enough(ep, fd))
+		ev |= POLLIN | POLLRDNORM;
 	/* The peer has ended: RDHUP, HUP and ERR show beside unread bytes. */
 	if (ep->link != NULL && (ep->rx.shut ||
 	    (a_load(&ep->rx.ring.shm->sflags) & KMAP_BYE)))

@@ -18,7 +18,7 @@
 
 #include "twin.h"
 
-void tw_peer_sleeps(pid_t pid, pid_t tid);
+bool tw_peer_sleeps(pid_t pid, pid_t tid);
 
 #define NCONN 64
 
@@ -197,7 +197,7 @@ obey(const struct tw_order *o, struct tw_answer *a)
 	int i = o->conn, fd = i >= 0 && i < nconn ? conn[i].fd : -1, v;
 
 	if (o->tid)
-		tw_peer_sleeps(o->pid, o->tid);
+		a->awake = !tw_peer_sleeps(o->pid, o->tid);
 	if (o->ms)
 		tw_msleep(o->ms);
 	switch (o->op) {

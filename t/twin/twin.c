@@ -380,7 +380,7 @@ thread_state(pid_t pid, pid_t tid)
 
 /* Asleep at three looks in a row, or two seconds: a library that polls for a
  * while before it sleeps is waited for. */
-static void
+static bool
 sleeps(pid_t pid, pid_t tid)
 {
 	int in_row = 0;
@@ -389,10 +389,11 @@ sleeps(pid_t pid, pid_t tid)
 		char s = thread_state(pid, tid);
 
 		if (!s)
-			return;
+			return true;
 		in_row = s == 'S' ? in_row + 1 : 0;
 		tw_msleep(1);
 	}
+	return in_row == 3;
 }
 
 void
@@ -428,6 +429,8 @@ p_end(void)
 	do
 		n = recv(TW_FD_CTL, &r, sizeof r, 0);
 	while (n < 0 && errno == EINTR);
+	if (n == sizeof r && r.awake)
+		T("nobody slept");
 	return r;
 }
 
@@ -675,12 +678,12 @@ tw_catch_pipe(void)
 
 /* ---- the peer's side of waiting, and main ---- */
 
-void tw_peer_sleeps(pid_t pid, pid_t tid);
+bool tw_peer_sleeps(pid_t pid, pid_t tid);
 
-void
+bool
 tw_peer_sleeps(pid_t pid, pid_t tid)
 {
-	sleeps(pid, tid);
+	return sleeps(pid, tid);
 }
 
 static void

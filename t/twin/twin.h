@@ -124,6 +124,7 @@ struct tw_answer {
 	long r;
 	int err;
 	int bad; /* the bytes were not those that were sent */
+	int awake; /* who was to sleep did not, for seconds */
 	long up, down;
 };
 

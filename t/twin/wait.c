@@ -418,6 +418,35 @@ w_lowat(const struct tw_waitcall *x)
 	look(x, c->fd, POLLIN, 0);
 }
 
+/* Bytes of the ring, and those behind that TCP took because the ring was
+ * full, count together. */
+static void
+w_lowat_spill(const struct tw_waitcall *x)
+{
+	struct tw_conn *c = tw_open();
+	int v = 600000;
+	socklen_t l = sizeof v;
+
+	tw_mid(c);
+	t_ret("SO_RCVLOWAT",
+		setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof v));
+	p_start(OP_SEND, c, 599999, 0, 0);
+	tw_arrived(c, 599999);
+	p_end();
+	look(x, c->fd, POLLIN, 0);
+	t_ret("get SO_RCVLOWAT",
+		getsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &v, &l));
+	T("%d", v);
+	p_when(OP_SEND, c, 1, 0, 0);
+	look(x, c->fd, POLLIN, 10000);
+	p_end();
+	t_drain(c, 600000);
+	look(x, c->fd, POLLIN, 0);
+	v = 0;
+	getsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &v, &l);
+	T("%d", v);
+}
+
 static void
 w_flight(const struct tw_waitcall *x)
 {
@@ -478,6 +507,7 @@ static const struct {
 	{"shut_blocked", w_shut_blocked, 0},
 	{"eintr", w_eintr, CORE},
 	{"lowat", w_lowat, 0},
+	{"lowat_spill", w_lowat_spill, F_TCP},
 	{"flight", w_flight, 0},
 	{"badfd", w_badfd, CORE | NOT(MX_COPY)},
 };
