@@ -357,8 +357,10 @@ names(struct stat_proc *p, int dir)
 	ssize_t n;
 
 	p->uid = fstat(dir, &st) == 0 ? st.st_uid : (uid_t)-1;
-	if (slurp(dir, "comm", p->comm, sizeof(p->comm)) > 0)
-		p->comm[strcspn(p->comm, "\n")] = '\0';
+	/* The newline at its end is the kernel's; others are not. */
+	n = slurp(dir, "comm", p->comm, sizeof(p->comm));
+	if (n > 0 && p->comm[n - 1] == '\n')
+		p->comm[n - 1] = '\0';
 	printable(p->comm);
 	n = readlinkat(dir, "exe", p->exe, sizeof(p->exe) - 1);
 	p->exe[n < 0 ? 0 : n] = '\0';
