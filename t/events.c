@@ -267,13 +267,16 @@ static void
 others(void)
 {
 	static const int fds[] = {3, 10};
-	static const uint64_t lens[] = {5};
+	static const uint64_t lens[] = {5}, messages[] = {512, 40};
 
 	udp = endpoint(90, TRACE_UDP, AF_INET, "127.0.0.1:53", "");
 	address(4, "[::1]:53");
 	item(TRACE_ITEM_DATA, 1, "query", 5);
 	CALL(&client, "sendto", SYS_sendto, 7, udp, 5, 7, 0x7000, 5, 0, 0x7010,
 		28);
+	item(TRACE_ITEM_IOV, 1, messages, sizeof(messages));
+	CALL(&client, "recvmmsg", SYS_recvmmsg, 7, udp, 2, 7, 0x7000, 8,
+		MSG_WAITFORONE, 0);
 	unixes = endpoint(91, TRACE_UNIX, AF_UNIX, "/run/socket", "");
 	item(TRACE_ITEM_IOV, 1, lens, sizeof(lens));
 	item(TRACE_ITEM_DATA, 1, "hello", 5);

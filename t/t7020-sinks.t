@@ -54,6 +54,7 @@ getsockname(3<#c1>, {sa_family=AF_INET, sin_port=htons(4711), sin_addr=inet_addr
 [pid 200] epoll_ctl(4<#c4>, EPOLL_CTL_ADD, 9<#c3>, {events=EPOLLIN|EPOLLET}) = 0
 [pid 200] epoll_wait(4<#c4>, [{events=EPOLLIN, fd=9<#c3>}], 64, -1) = 1
 [pid 100] sendto(7<#c5 UDP:[127.0.0.1:53]>, "query", 5, 0, {sa_family=AF_INET6, sin6_port=htons(53), inet_pton(AF_INET6, "::1", &sin6_addr)}, 28) = 5
+[pid 100] recvmmsg(7<#c5>, [{msg_len=512}, {msg_len=40}], 8, MSG_WAITFORONE, NULL) = 2
 [pid 100] sendmsg(8<#c6 UNIX:[/run/socket]>, {msg_name=NULL, msg_iov=[{iov_base="hello", iov_len=5}], msg_iovlen=1, msg_control=[{cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=[3, 10]}]}, 0) = 5
 [pid 100] socketpair(AF_UNIX, SOCK_STREAM, 0, [3, 10]) = 0
 ![pid 100] sendto(3<#c1>, 0x7000, 5, 0, NULL, 0) = 5 (inside another function of libc) #2
@@ -77,6 +78,7 @@ client;poll 2
 client;read 1
 client;readv 1
 client;recv 1
+client;recvmmsg 1
 client;select 1
 client;sendmsg 1
 client;sendto 1
@@ -125,7 +127,7 @@ ok 'a summary: functions, programs, what is covered' golden summary <<'END'
 | !sendto       |      1 |        | not seen |
 | !close        |        |      1 | not seen |
 
-Beside these: 2 on no known endpoint, 1 on udp, 1 on unix.
+Beside these: 2 on no known endpoint, 2 on udp, 1 on unix.
 END
 
 ok '-e takes calls, by any of their names' golden text 'recv,close' <<'END'
@@ -151,6 +153,7 @@ connect(3<#c1 TCP:[127.0.0.1:4711->127.0.0.1:80]>, {sa_family=AF_INET, sin_port=
 [pid 200] +++ /usr/bin/server +++
 [pid 100] fclose(0x5550 /* 3<#c1> */) = 0
 [pid 200] close(9<#c3 TCPv6:[127.0.0.1:80->127.0.0.1:4711]>) = 0
+[pid 100] recvmmsg(7<#c5 UDP:[127.0.0.1:53]>, [{msg_len=512}, {msg_len=40}], 8, MSG_WAITFORONE, NULL) = 2
 ![pid 200] close(9<#c3>) = 0 (by a syscall instruction of its own)
 [pid 100] syscall(SYS_close, 3<#c1>) = 0
 [pid 100] +++ exited with 0 +++
@@ -178,10 +181,12 @@ client;writev 1
 END
 
 ok '-e takes an endpoint by port' golden folded 'endpoint=:53' <<'END'
+client;recvmmsg 1
 client;sendto 1
 END
 
 ok '-e takes an endpoint by kind' golden folded 'endpoint=udp,unix' <<'END'
+client;recvmmsg 1
 client;sendmsg 1
 client;sendto 1
 END

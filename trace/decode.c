@@ -751,18 +751,27 @@ put_msg(struct writer *w, unsigned int at)
 	buf_char(w->b, '}');
 }
 
+/* Of several messages the lengths are known. */
 static void
 put_mmsg(struct writer *w, unsigned int at)
 {
-	const struct trace_item *iov = find_item(w->c, at, TRACE_ITEM_IOV);
+	const struct trace_item *it = find_item(w->c, at, TRACE_ITEM_IOV);
+	uint64_t len;
+	size_t i;
 
-	if (!iov) {
+	if (!it) {
 		put_ptr(w, w->c->args[at]);
 		return;
 	}
-	buf_str(w->b, w->json ? "[" : "[{msg_hdr=");
-	put_msg(w, at);
-	buf_str(w->b, w->json ? "]" : "}]");
+	buf_char(w->b, '[');
+	for (i = 0; i < it->len / sizeof(len); i++) {
+		memcpy(&len, (const char *)it->data + i * sizeof(len),
+			sizeof(len));
+		buf_str(w->b, i ? (w->json ? "," : ", ") : "");
+		buf_fmt(w->b, w->json ? "{\"len\":%llu}" : "{msg_len=%llu}",
+			(unsigned long long)len);
+	}
+	buf_char(w->b, ']');
 }
 
 static void
