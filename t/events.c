@@ -34,8 +34,7 @@ trace_symbol(const struct trace_process *p, uint64_t addr)
 	const char *slash = strrchr(p->exe, '/');
 
 	snprintf(text, sizeof(text), "%s!f%llx+%#llx", slash + 1,
-		(unsigned long long)addr >> 4,
-		(unsigned long long)addr & 15);
+		(unsigned long long)addr >> 4, (unsigned long long)addr & 15);
 	return text;
 }
 
@@ -221,8 +220,7 @@ waits(void)
 		{5, POLLOUT, 0, 0, TRACE_EVENTFD},
 	};
 	static const int64_t quarter = 250000000;
-	struct trace_poll add = {
-		9, EPOLLIN | EPOLLET, 0, accepted, TRACE_TCP};
+	struct trace_poll add = {9, EPOLLIN | EPOLLET, 0, accepted, TRACE_TCP};
 	struct trace_poll back = {9, 0, EPOLLIN, accepted, TRACE_TCP};
 
 	item(TRACE_ITEM_POLL, 0, polls, sizeof(polls));
@@ -240,8 +238,8 @@ waits(void)
 	CALL(&server, "epoll_ctl", SYS_epoll_ctl, 4, epolls, 0, 4,
 		EPOLL_CTL_ADD, 9, 0x7000);
 	item(TRACE_ITEM_EPOLL, 1, &back, sizeof(back));
-	CALL(&server, "epoll_wait", SYS_epoll_wait, 4, epolls, 1, 4, 0x7000,
-		64, -1);
+	CALL(&server, "epoll_wait", SYS_epoll_wait, 4, epolls, 1, 4, 0x7000, 64,
+		-1);
 }
 
 static void

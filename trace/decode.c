@@ -655,10 +655,8 @@ meant(const struct writer *w, uint64_t n)
 static void
 put_iov(struct writer *w, unsigned int at, uint64_t count)
 {
-	const struct trace_item *lens =
-		find_item(w->c, at, TRACE_ITEM_IOV);
-	const struct trace_item *data =
-		find_item(w->c, at, TRACE_ITEM_DATA);
+	const struct trace_item *lens = find_item(w->c, at, TRACE_ITEM_IOV);
+	const struct trace_item *data = find_item(w->c, at, TRACE_ITEM_DATA);
 	size_t n = lens ? lens->len / sizeof(uint64_t) : 0, i;
 	size_t kept = data ? data->len : 0, off = 0, part;
 	uint64_t all = 0, len;
@@ -715,12 +713,9 @@ put_fds(struct writer *w, const struct trace_item *it)
 static void
 put_msg(struct writer *w, unsigned int at)
 {
-	const struct trace_item *addr =
-		find_item(w->c, at, TRACE_ITEM_ADDR);
-	const struct trace_item *iov =
-		find_item(w->c, at, TRACE_ITEM_IOV);
-	const struct trace_item *fds =
-		find_item(w->c, at, TRACE_ITEM_FDS);
+	const struct trace_item *addr = find_item(w->c, at, TRACE_ITEM_ADDR);
+	const struct trace_item *iov = find_item(w->c, at, TRACE_ITEM_IOV);
+	const struct trace_item *fds = find_item(w->c, at, TRACE_ITEM_FDS);
 
 	if (!iov) {
 		put_ptr(w, w->c->args[at]);
@@ -734,8 +729,7 @@ put_msg(struct writer *w, unsigned int at)
 	buf_str(w->b, w->json ? ",\"iov\":" : ", msg_iov=");
 	put_iov(w, at, 0);
 	if (!w->json)
-		buf_fmt(w->b, ", msg_iovlen=%zu",
-			iov->len / sizeof(uint64_t));
+		buf_fmt(w->b, ", msg_iovlen=%zu", iov->len / sizeof(uint64_t));
 	if (w->json) {
 		buf_str(w->b, ",\"fds\":");
 		if (fds)
@@ -743,8 +737,9 @@ put_msg(struct writer *w, unsigned int at)
 		else
 			buf_str(w->b, "[]");
 	} else if (fds) {
-		buf_str(w->b, ", msg_control=[{cmsg_level=SOL_SOCKET, "
-			      "cmsg_type=SCM_RIGHTS, cmsg_data=");
+		buf_str(w->b,
+			", msg_control=[{cmsg_level=SOL_SOCKET, "
+			"cmsg_type=SCM_RIGHTS, cmsg_data=");
 		put_fds(w, fds);
 		buf_str(w->b, "}]");
 	}
@@ -1036,8 +1031,7 @@ put_socket_type(struct writer *w, uint64_t v)
 	const char *name = name_of(types, v & ~flags & 0xffffffff);
 
 	if (w->json || name)
-		put_flags(w, name, type_flags,
-			name ? flags : v & 0xffffffff);
+		put_flags(w, name, type_flags, name ? flags : v & 0xffffffff);
 	else
 		put_hex(w, v & 0xffffffff);
 }
@@ -1058,8 +1052,7 @@ put_protocol(struct writer *w, uint64_t v)
 static void
 put_addrlen(struct writer *w, unsigned int at, uint64_t v)
 {
-	const struct trace_item *it =
-		find_item(w->c, at - 1, TRACE_ITEM_ADDR);
+	const struct trace_item *it = find_item(w->c, at - 1, TRACE_ITEM_ADDR);
 	const struct trace_endpoint *e = trace_endpoint_by_id(w->c->ep);
 	const char *s = it ? it->data : "";
 	unsigned int len = 0;
@@ -1405,11 +1398,8 @@ trace_decode_args(struct trace_buf *b, const struct trace_call *c, size_t max,
 void
 trace_decode_json(struct trace_buf *b, const struct trace_call *c, size_t max)
 {
-	struct writer w = {.b = b,
-		.c = c,
-		.spec = call_spec(c),
-		.json = true,
-		.max = max};
+	struct writer w = {
+		.b = b, .c = c, .spec = call_spec(c), .json = true, .max = max};
 
 	buf_char(b, '{');
 	put_args(&w);
@@ -1453,8 +1443,7 @@ put_select_back(struct writer *w, const struct trace_item *it)
 			if (any)
 				buf_fmt(w->b, " %d", p.fd);
 			else
-				buf_fmt(w->b, "%s%s [%d", sep, sides[at],
-					p.fd);
+				buf_fmt(w->b, "%s%s [%d", sep, sides[at], p.fd);
 			any = true;
 			sep = ", ";
 		}
@@ -1479,10 +1468,9 @@ trace_decode_ret(struct trace_buf *b, const struct trace_call *c,
 	if (c->err) {
 		const char *e = strerrorname_np(c->err);
 
-		buf_fmt(b, "%lld %s (%s)", (long long)c->ret,
-			e ? e : "E?", strerrordesc_np(c->err)
-				? strerrordesc_np(c->err)
-				: "Unknown error");
+		buf_fmt(b, "%lld %s (%s)", (long long)c->ret, e ? e : "E?",
+			strerrordesc_np(c->err) ? strerrordesc_np(c->err)
+						: "Unknown error");
 		return;
 	}
 	if (c->ret >= 0 && returns_fd(c, name)) {

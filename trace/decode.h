@@ -34,9 +34,8 @@ const char *trace_escape_text(enum trace_escape escape);
  * How an fd is written. ep is its endpoint where the event knows it, else 0.
  * NULL writes the number alone.
  */
-typedef void trace_fd_fn(
-	void *arg, struct trace_buf *b, const struct trace_call *c, int fd,
-	uint32_t ep);
+typedef void trace_fd_fn(void *arg, struct trace_buf *b,
+	const struct trace_call *c, int fd, uint32_t ep);
 
 /* "(3, "GET"..., 78, MSG_NOSIGNAL)", at most `max` bytes of a buffer. */
 void trace_decode_args(struct trace_buf *b, const struct trace_call *c,
@@ -45,7 +44,7 @@ void trace_decode_args(struct trace_buf *b, const struct trace_call *c,
 void trace_decode_ret(struct trace_buf *b, const struct trace_call *c,
 	trace_fd_fn *fd, void *arg);
 /* {"fd":3,"buf":"GET","len":78,"flags":["MSG_NOSIGNAL"]} */
-void trace_decode_json(
-	struct trace_buf *b, const struct trace_call *c, size_t max);
+void
+trace_decode_json(struct trace_buf *b, const struct trace_call *c, size_t max);
 
 #endif

@@ -11,7 +11,7 @@
 #include "decode.h"
 
 struct rule {
-	bool not;
+	bool not ;
 	char *text; /* what the words point into */
 	char **words;
 	size_t n;
@@ -57,7 +57,7 @@ trace_filter_add(struct trace_filter *f, const char *expression, char *why,
 		s += 6;
 	}
 	if (*s == '!') {
-		r->not = !r->not;
+		r->not = !r->not ;
 		s++;
 	}
 	while ((word = strsep(&s, ","))) {
@@ -129,8 +129,7 @@ has_endpoint(const char *word, const struct trace_call *c)
 	for (i = 0; i < c->nitems; i++) {
 		const struct trace_item *it = &c->items[i];
 
-		if (it->type != TRACE_ITEM_POLL &&
-			it->type != TRACE_ITEM_EPOLL)
+		if (it->type != TRACE_ITEM_POLL && it->type != TRACE_ITEM_EPOLL)
 			continue;
 		for (at = 0; at + sizeof(p) <= it->len; at += sizeof(p)) {
 			memcpy(&p, (const char *)it->data + at, sizeof(p));
@@ -149,13 +148,13 @@ static bool
 holds(const struct rule *r, const struct trace_call *c,
 	bool (*is)(const char *, const struct trace_call *))
 {
-	bool shown = !r || r->not;
+	bool shown = !r || r->not ;
 	size_t i;
 
 	for (; r; r = r->next)
 		for (i = 0; i < r->n; i++)
 			if (is(r->words[i], c))
-				shown = !r->not;
+				shown = !r->not ;
 	return shown;
 }
 

@@ -131,10 +131,11 @@ command_line(char *const *argv)
 	for (; *argv; argv++) {
 		if (b.len)
 			buf_char(&b, ' ');
-		if (**argv && !(*argv)[strspn(*argv,
-				       "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "abcdefghijklmnopqrstuvwxyz"
-				       "0123456789%+,-./:=@_")]) {
+		if (**argv &&
+			!(*argv)[strspn(*argv,
+				"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				"abcdefghijklmnopqrstuvwxyz"
+				"0123456789%+,-./:=@_")]) {
 			buf_str(&b, *argv);
 			continue;
 		}
@@ -192,8 +193,8 @@ add_sinks(const struct trace_opts *o)
 	if (o->folded)
 		add_shown(o, trace_folded_sink(open_out(o->folded)));
 	if (o->perfetto)
-		add_shown(o,
-			trace_perfetto_sink(open_out(o->perfetto), o->data));
+		add_shown(
+			o, trace_perfetto_sink(open_out(o->perfetto), o->data));
 	if (o->html)
 		add_html(o);
 	if (o->summary)
@@ -497,8 +498,7 @@ trace(const struct trace_opts *o)
 	if (!trace_drain_open || trace_drain_open(&r.drain, &conf) < 0)
 		return EXIT_FAILURE;
 	if (o->verify || p.obstacle != TRACE_PRELOADS) {
-		r.ptrace = trace_verify_new(
-			trace_drain_path(r.drain), &pconf);
+		r.ptrace = trace_verify_new(trace_drain_path(r.drain), &pconf);
 		if (!r.ptrace)
 			say("--verify: %s", strerror(errno));
 	}

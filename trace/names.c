@@ -69,8 +69,7 @@ trace_stack_names(const struct trace_process *p, const struct trace_stack *s)
 	if (s->id >= nstacks) {
 		room = s->id >= 2 * nstacks ? s->id + 256 : 2 * nstacks;
 		stacks = xrealloc(stacks, room * sizeof(*stacks));
-		memset(stacks + nstacks, 0,
-			(room - nstacks) * sizeof(*stacks));
+		memset(stacks + nstacks, 0, (room - nstacks) * sizeof(*stacks));
 		nstacks = room;
 	}
 	if (stacks[s->id])

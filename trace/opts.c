@@ -55,8 +55,8 @@ static const struct argp_option options[] = {
 		"Where it is written (default: the program's name, .kmap)", 1},
 	{"merge", KEY_MERGE, NULL, 0,
 		"Join the tables named instead of a program into -o TABLE", 1},
-	{"check", KEY_CHECK, NULL, 0,
-		"Say what is wrong with the tables named", 1},
+	{"check", KEY_CHECK, NULL, 0, "Say what is wrong with the tables named",
+		1},
 	{"diff", KEY_DIFF, NULL, 0, "Compare the two tables named", 1},
 	{NULL, 0, NULL, 0, "What to trace:", 2},
 	{"attach", 'p', "PID", 0, "A program that runs, until ^C", 2},
@@ -117,8 +117,9 @@ set_mode(struct argp_state *state, enum trace_mode mode)
 	struct trace_opts *o = state->input;
 
 	if (o->mode != TRACE_RUN && o->mode != mode)
-		argp_error(state, "--attach, --merge, --check and --diff do "
-				  "not go together");
+		argp_error(state,
+			"--attach, --merge, --check and --diff do "
+			"not go together");
 	o->mode = mode;
 }
 
@@ -159,8 +160,7 @@ take_operand(struct argp_state *state, char *arg)
 		break;
 	default:
 		/* Tables: options may follow. */
-		o->argv = xrealloc(
-			o->argv, (o->argc + 2) * sizeof(*o->argv));
+		o->argv = xrealloc(o->argv, (o->argc + 2) * sizeof(*o->argv));
 		o->argv[o->argc++] = arg;
 		o->argv[o->argc] = NULL;
 	}

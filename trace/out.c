@@ -260,7 +260,7 @@ out_open(const char *path)
 		return NULL;
 	o = xcalloc(1, sizeof(*o));
 	o->fd = fd;
-	o->name = xstrdup(!path ? "standard error"
+	o->name = xstrdup(!path		    ? "standard error"
 			: strcmp(path, "-") ? path
 					    : "standard output");
 	return o;

@@ -54,8 +54,8 @@ int out_close(struct trace_out *o);
 /* "kmap-trace: " and a message on stderr, one write. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same and exit status 1: only before the program was started. */
-void fatal(const char *fmt, ...)
-	__attribute__((noreturn, format(printf, 1, 2)));
+void
+fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void *xrealloc(void *p, size_t n);
 void *xcalloc(size_t n, size_t size);
 char *xstrdup(const char *s);

@@ -29,7 +29,7 @@ struct perfetto {
 	struct frame {
 		const char *name; /* of names.c, each name once */
 		uint32_t parent;
-	} *frames;
+	} * frames;
 	size_t nframes, frames_room;
 	uint32_t *table; /* frame ids by name and parent */
 	size_t table_room;
@@ -144,8 +144,7 @@ perfetto_process(void *arg, const struct trace_process *pr)
 static void
 put_us(struct trace_buf *b, const char *key, uint64_t ns)
 {
-	buf_fmt(b, ",\"%s\":%llu.%03llu", key,
-		(unsigned long long)(ns / 1000),
+	buf_fmt(b, ",\"%s\":%llu.%03llu", key, (unsigned long long)(ns / 1000),
 		(unsigned long long)(ns % 1000));
 }
 
@@ -160,8 +159,9 @@ put_args(struct perfetto *p, const struct trace_call *c)
 	buf_str(b, ",\"args\":{\"call\":");
 	trace_decode_json(b, c, p->data);
 	buf_fmt(b, ",\"ret\":%lld,\"error\":", (long long)c->ret);
-	buf_json(b, c->err && strerrorname_np(c->err) ? strerrorname_np(c->err)
-						      : "");
+	buf_json(b,
+		c->err && strerrorname_np(c->err) ? strerrorname_np(c->err)
+						  : "");
 	buf_fmt(b, ",\"endpoint\":\"");
 	if (e)
 		buf_fmt(b, "#c%u ", e->id);

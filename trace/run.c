@@ -45,7 +45,7 @@ static volatile sig_atomic_t asked; /* a signal came when it ran no more */
 static struct watched {
 	pid_t pid;
 	int pidfd; /* -1: it has ended */
-} *watched;
+} * watched;
 static size_t nwatched, nalive;
 
 static void
@@ -72,8 +72,7 @@ still_running(void)
 	size_t i;
 
 	for (i = 0; i < nwatched; i++) {
-		struct pollfd p = {
-			.fd = watched[i].pidfd, .events = POLLIN};
+		struct pollfd p = {.fd = watched[i].pidfd, .events = POLLIN};
 
 		if (p.fd < 0 || poll(&p, 1, 0) != 1)
 			continue;

@@ -25,8 +25,8 @@ const struct trace_sink *trace_json_sink(struct trace_out *out, size_t data);
 const struct trace_sink *trace_folded_sink(struct trace_out *out);
 
 /* perfetto.c: the JSON object format of Chrome's trace events. */
-const struct trace_sink *trace_perfetto_sink(
-	struct trace_out *out, size_t data);
+const struct trace_sink *
+trace_perfetto_sink(struct trace_out *out, size_t data);
 
 /* summary.c: functions × programs, and what libkmapemu does with each. */
 const struct trace_sink *trace_summary_sink(struct trace_out *out);
@@ -38,8 +38,8 @@ const char *trace_covered(const char *fn);
  * names.c: the frames of a stack as text, innermost first, s->n of them. Each
  * stack is looked up once, while the process that it belongs to is known.
  */
-const char *const *trace_stack_names(
-	const struct trace_process *p, const struct trace_stack *s);
+const char *const *
+trace_stack_names(const struct trace_process *p, const struct trace_stack *s);
 
 /*
  * filter.c: which calls are shown. An expression is what -e takes:
@@ -51,10 +51,10 @@ struct trace_filter *trace_filter_new(void);
 /* 0, or -EINVAL with a clause for the user in why. */
 int trace_filter_add(struct trace_filter *f, const char *expression, char *why,
 	size_t why_size);
-bool trace_filter_holds(
-	const struct trace_filter *f, const struct trace_call *c);
+bool
+trace_filter_holds(const struct trace_filter *f, const struct trace_call *c);
 /* A sink that hands on to `to` (copied) the calls that f lets pass. */
-const struct trace_sink *trace_filter_sink(
-	const struct trace_filter *f, const struct trace_sink *to);
+const struct trace_sink *
+trace_filter_sink(const struct trace_filter *f, const struct trace_sink *to);
 
 #endif

@@ -129,8 +129,7 @@ summary_call(void *arg, const struct trace_call *c)
 		s->others[e ? e->kind : TRACE_UNKNOWN]++;
 		return;
 	}
-	row(s, trace_call_name(c), escape)
-		->count[program(s, c->process)]++;
+	row(s, trace_call_name(c), escape)->count[program(s, c->process)]++;
 }
 
 /* Functions in the order of doc/COVERAGE.md, escapes last. */
@@ -177,8 +176,7 @@ put_row(struct summary *s, const struct row *r, size_t wide,
 	for (i = 0; i < s->nprograms; i++) {
 		snprintf(number, sizeof(number), "%llu",
 			(unsigned long long)r->count[i]);
-		buf_fmt(&b, " %*s |", (int)width[i],
-			r->count[i] ? number : "");
+		buf_fmt(&b, " %*s |", (int)width[i], r->count[i] ? number : "");
 	}
 	buf_fmt(&b, " %s |\n", verdict(r));
 	out_buf(s->out, &b);

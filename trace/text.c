@@ -26,7 +26,7 @@ struct text {
 	/* By process id. */
 	struct seen {
 		bool named, ended;
-	} *processes;
+	} * processes;
 	size_t nprocesses;
 	/* By stack id. */
 	bool *stacks;
@@ -135,8 +135,8 @@ text_process(void *arg, const struct trace_process *p)
 	struct text *t = arg;
 	struct seen *s;
 
-	t->processes = grow(t->processes, &t->nprocesses, p->id,
-		sizeof(*t->processes));
+	t->processes = grow(
+		t->processes, &t->nprocesses, p->id, sizeof(*t->processes));
 	s = &t->processes[p->id];
 	if (!s->named) {
 		s->named = true;
@@ -169,8 +169,7 @@ put_stack(struct text *t, const struct trace_call *c)
 	size_t i;
 
 	buf_fmt(&t->line, " #%u\n", s->id);
-	t->stacks =
-		grow(t->stacks, &t->nstacks, s->id, sizeof(*t->stacks));
+	t->stacks = grow(t->stacks, &t->nstacks, s->id, sizeof(*t->stacks));
 	if (t->stacks[s->id])
 		return;
 	t->stacks[s->id] = true;
