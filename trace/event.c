@@ -89,6 +89,22 @@ trace_finish(void)
 	return err;
 }
 
+uint32_t
+trace_process_id(void)
+{
+	static uint32_t last;
+
+	return ++last;
+}
+
+uint32_t
+trace_stack_id(void)
+{
+	static uint32_t last;
+
+	return ++last;
+}
+
 const struct trace_endpoint *
 trace_endpoint_by_id(uint32_t id)
 {

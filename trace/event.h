@@ -128,7 +128,8 @@ struct trace_call {
 	const struct trace_process *process;
 	pid_t tid;
 	uint64_t t, dur; /* ns of CLOCK_MONOTONIC; the call's start, its length */
-	const char *fn; /* the symbol called: "__recv_chk"; "" for an escape */
+	const char *fn; /* the symbol called: "__recv_chk"; for an escape the
+			 * libc function it came from: "fflush", or "" */
 	const char *version; /* "GLIBC_2.4", or "" */
 	int sys; /* the syscall it stands for (SYS_recvfrom), or -1 */
 	int fd; /* the fd it is about, or -1 */
@@ -166,6 +167,10 @@ void trace_emit_call(const struct trace_call *c);
 void trace_emit_tick(void);
 int trace_finish(void); /* the first error of any sink, after all finished */
 const struct trace_endpoint *trace_endpoint_by_id(uint32_t id);
+/* The next id of a process, and of a stack: from 1, one count for all
+ * sources. */
+uint32_t trace_process_id(void);
+uint32_t trace_stack_id(void);
 /* Finds e's cookie among those known; gives it an id if it is new. */
 uint32_t trace_endpoint_id(uint64_t cookie);
 

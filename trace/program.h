@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A command looked at before it runs: which file is loaded in the end, and
  * can a library be preloaded into it.
