@@ -285,7 +285,7 @@ others(void)
 		SOCK_STREAM, 0, 0x7000);
 	next_escape = TRACE_LIBC;
 	next_stack = &stack2;
-	CALL(&client, "", SYS_sendto, 3, tcp, 5, 3, 0x7000, 5, 0, 0, 0);
+	CALL(&client, "fflush", SYS_sendto, 3, tcp, 5, 3, 0x7000, 5, 0, 0, 0);
 	next_escape = TRACE_INLINE;
 	CALL(&server, "", SYS_close, 9, accepted, 0, 9);
 	CALL(&client, "syscall", SYS_close, 3, tcp, 0, 3);

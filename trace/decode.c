@@ -381,7 +381,10 @@ trace_plain_name(const char *fn)
 const char *
 trace_call_name(const struct trace_call *c)
 {
-	return c->fn && c->fn[0] ? c->fn : trace_sys_name(c->sys);
+	/* An escape's function is the one that it hid in. */
+	return c->escape == TRACE_COVERED && c->fn && c->fn[0]
+		       ? c->fn
+		       : trace_sys_name(c->sys);
 }
 
 bool
@@ -1314,7 +1317,8 @@ call_spec(const struct trace_call *c)
 {
 	const struct spec *s = NULL;
 
-	if (c->fn && c->fn[0] && strcmp(c->fn, "syscall"))
+	if (c->escape == TRACE_COVERED && c->fn && c->fn[0] &&
+		strcmp(c->fn, "syscall"))
 		s = plain_spec(c->fn);
 	if (!s && c->sys >= 0)
 		s = plain_spec(trace_sys_name(c->sys));
@@ -1345,7 +1349,8 @@ put_args(struct writer *w)
 	char letter;
 	int len;
 
-	if (c->fn && !strcmp(c->fn, "syscall") && c->sys >= 0) {
+	if (c->escape == TRACE_COVERED && c->fn &&
+		!strcmp(c->fn, "syscall") && c->sys >= 0) {
 		if (!w->json) {
 			buf_fmt(w->b, "SYS_%s", trace_sys_name(c->sys));
 			sep = ", ";

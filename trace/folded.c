@@ -73,8 +73,7 @@ fold_text(const struct trace_call *c)
 		}
 	}
 	buf_char(&b, ';');
-	/* Without a recorder's function: the syscall, marked. */
-	if (!c->fn || !c->fn[0])
+	if (c->escape != TRACE_COVERED)
 		buf_char(&b, '!');
 	buf_str(&b, trace_call_name(c));
 	return b.s;

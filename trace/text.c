@@ -191,7 +191,9 @@ text_call(void *arg, const struct trace_call *c)
 	trace_decode_args(&t->line, c, t->conf.data, put_fd, t);
 	buf_str(&t->line, " = ");
 	trace_decode_ret(&t->line, c, put_fd, t);
-	if (c->escape != TRACE_COVERED)
+	if (c->escape == TRACE_LIBC && c->fn && c->fn[0])
+		buf_fmt(&t->line, " (inside %s)", c->fn);
+	else if (c->escape != TRACE_COVERED)
 		buf_fmt(&t->line, " (%s)", trace_escape_text(c->escape));
 	if (c->stack)
 		put_stack(t, c);
