@@ -36,6 +36,9 @@ struct kmap_ent {
 	} offers[KMAP_OFFERS];
 	unsigned int noffers;
 	bool preconsent;	/* the offers carry consent to receive */
+	bool asked_join;	/* acceptor: told of a link that both have */
+	uint64_t join;		/* connector: was told of that link, */
+	uint32_t join_uid;	/*   by this uid */
 	kmap_a32 ticks;		/* calls on the kernel path */
 	uint32_t next_try;
 	bool moment_given;		/* see offered_moment, emu/io.c */

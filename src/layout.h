@@ -178,6 +178,7 @@ kmap_seg_size(uint32_t nslots, uint64_t ring_size)
 #define KMAP_MSG_HELLO		1u	/* acceptor: fds segment, placeholder */
 #define KMAP_MSG_WELCOME	2u	/* connector: fd placeholder */
 #define KMAP_MSG_PLACE		3u	/* either: fd of placeholder `arg` */
+#define KMAP_MSG_JOIN		4u	/* acceptor: announce it on `link` */
 
 struct kmap_msg {
 	uint32_t magic;
@@ -190,7 +191,8 @@ struct kmap_msg {
 	uint32_t slot;
 	uint64_t ring_size;
 	struct kmap_tuple tuple;
-	uint64_t spare[6];
+	uint64_t link;		/* acceptor: its number for the link */
+	uint64_t spare[5];
 };
 _Static_assert(sizeof(struct kmap_msg) == 128, "wire");
 

@@ -3,6 +3,7 @@
 
 #include "link.h"
 
+#include "addr.h"
 #include "fdtab.h"
 #include "log.h"
 #include "sys.h"
@@ -205,6 +206,8 @@ kmap_link_create(int *memfd, uint32_t nslots, uint64_t ring_size, int *err)
 	l->ctl->ring_size = ring_size;
 	a_store(&l->slots[0].claim, 1u << 2 | KMAP_CLAIM_CLAIMED);
 	l->gen[0] = 1;
+	/* 0 means none: then it is not joined, only made anew. */
+	kmap_syscall(SYS_getrandom, &l->id, sizeof(l->id), 1, 0, 0, 0);
 	*memfd = fd;
 	return l;
 fail:
@@ -256,6 +259,7 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 		if (i != hello->slot)
 			l->free[l->nfree++] = i;
 	l->gen[hello->slot] = 1;
+	l->id = hello->link;
 	return l;
 fail:
 	if (l != NULL)
@@ -313,6 +317,62 @@ kmap_link_dead(struct kmap_link *l)
 			break;
 	}
 	return r == 0;
+}
+
+bool
+kmap_link_leads(const struct kmap_link *l, const struct kmap_addr *to)
+{
+	uint32_t n = a_load_acq(&l->ndests);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (kmap_addr_eq(&l->dests[i], to))
+			return true;
+	return false;
+}
+
+void
+kmap_link_lead(struct kmap_link *l, const struct kmap_addr *to)
+{
+	uint32_t n;
+
+	kmap_lock(&l->lock);
+	n = a_load(&l->ndests);
+	if (n < KMAP_DESTS && !kmap_link_leads(l, to)) {
+		l->dests[n] = *to;
+		a_store_rel(&l->ndests, n + 1);
+	}
+	kmap_unlock(&l->lock);
+}
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD	77
+#endif
+#define PIDFS		0x50494446	/* statfs(2)'s f_type */
+
+/* A pidfd's inode number names a process for ever, in any pid namespace. */
+uint64_t
+kmap_peer_proc(int sock)
+{
+	struct ucred c = { 0 };
+	socklen_t len = sizeof(int);
+	struct statfs sf;
+	struct stat st;
+	uint64_t ino = 0;
+	int fd = -1;
+
+	if (kmap_sys_getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd,
+	    &len) == 0 && fd >= 0) {
+		if (kmap_syscall(SYS_fstatfs, fd, &sf, 0, 0, 0, 0) == 0 &&
+		    sf.f_type == PIDFS &&
+		    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0)
+			ino = st.st_ino;
+		kmap_sys_close(fd);
+	}
+	if (ino != 0)
+		return ino;
+	len = sizeof(c);
+	kmap_sys_getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &c, &len);
+	return c.pid > 0 ? (uint64_t)c.pid : 0;
 }
 
 /*
@@ -657,20 +717,18 @@ kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds, int nfds)
 	struct iovec v = { (void *)(uintptr_t)m, sizeof(*m) };
 	struct msghdr mh = {
 		.msg_iov = &v, .msg_iovlen = 1,
-		.msg_control = c.buf,
-		.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int)),
 	};
 	ssize_t r;
 
-	if (nfds == 0) {
-		mh.msg_control = NULL;
-		mh.msg_controllen = 0;
+	if (nfds > 0) {
+		mh.msg_control = c.buf;
+		mh.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int));
+		memset(&c, 0, sizeof(c));
+		c.h.cmsg_level = SOL_SOCKET;
+		c.h.cmsg_type = SCM_RIGHTS;
+		c.h.cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
+		memcpy(CMSG_DATA(&c.h), fds, (size_t)nfds * sizeof(int));
 	}
-	memset(&c, 0, sizeof(c));
-	c.h.cmsg_level = SOL_SOCKET;
-	c.h.cmsg_type = SCM_RIGHTS;
-	c.h.cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
-	memcpy(CMSG_DATA(&c.h), fds, (size_t)nfds * sizeof(int));
 	r = kmap_sys_sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return r == sizeof(*m) ? 0 : r < 0 ? (int)r : -EIO;
 }

@@ -16,6 +16,9 @@
 struct kmap_ent;
 struct kmap_place;
 
+/* Destinations of a connector that one process answers. */
+#define KMAP_DESTS	8
+
 struct kmap_link {
 	int side;			/* KMAP_CONNECTOR or KMAP_ACCEPTOR */
 	int sock;
@@ -40,7 +43,10 @@ struct kmap_link {
 	bool distrusted;		/* it announced what is not its own */
 	bool translated;		/* connector: as the connection was that
 					 * made the link */
-	struct kmap_addr dest;		/* connector: where it leads */
+	uint64_t id;			/* the acceptor's number for it */
+	uint64_t peer_proc;		/* acceptor: who is at the other end */
+	struct kmap_addr dests[KMAP_DESTS];	/* connector: where it leads */
+	kmap_a32 ndests;
 	kmap_a32 refs;			/* endpoints of this process on it */
 	bool inherited;			/* by fork: scan, do not read */
 	/* Forked before the peer's welcome came: both processes look at it
@@ -92,6 +98,15 @@ void kmap_link_free(struct kmap_link *l);
 /* Frees links that nobody uses and whose peer is gone. */
 void kmap_link_reap(void);
 bool kmap_link_dead(struct kmap_link *l);
+/* Connector: whether l leads to an address; notes that it does. */
+bool kmap_link_leads(const struct kmap_link *l, const struct kmap_addr *to);
+void kmap_link_lead(struct kmap_link *l, const struct kmap_addr *to);
+/*
+ * A number for the process at the other end of a rendezvous socket, the same
+ * in each call as long as that process lives; 0: it cannot be told, as from
+ * another pid namespace by kernels before 6.9.
+ */
+uint64_t kmap_peer_proc(int sock);
 /* Before a fork, kmap_links_lock held. */
 void kmap_links_fork(void);
 /* In the child of a fork: links without endpoints go, the others are the

@@ -33,6 +33,8 @@
 #define NAME_NS		UINT64_C(1000000000)
 /* Ticks that an announcement may stay unclaimed before a name is bound. */
 #define CLAIM_TICKS	4u
+/* Ticks that the connector has to announce what it was told to. */
+#define JOIN_TICKS	8u
 
 bool (*kmap_consent_hook)(struct kmap_ent *e);
 bool (*kmap_seen_hook)(struct kmap_ent *e);
@@ -360,7 +362,7 @@ static bool
 leads_to(const struct kmap_link *l, const struct kmap_addr *to)
 {
 	return l->side == KMAP_CONNECTOR && !l->inherited &&
-	    kmap_addr_eq(&l->dest, to);
+	    kmap_link_leads(l, to);
 }
 
 static bool
@@ -451,6 +453,43 @@ missed_before(struct kmap_ent *e)
 	return missed;
 }
 
+/* kmap_links_lock is held: the link stays. */
+static bool
+offer_on(struct kmap_ent *e, struct kmap_link *l)
+{
+	struct kmap_offer *o = &e->offers[e->noffers];
+	struct kmap_slot_shm *sh;
+	uint32_t tail;
+	int slot;
+
+	if (e->noffers == KMAP_OFFERS || kmap_link_dead(l))
+		return false;
+	slot = kmap_link_slot_get(l);
+	if (slot < 0)
+		return false;
+	o->link = l;
+	o->slot = (uint32_t)slot;
+	o->gen = l->gen[slot];
+	a_add(&l->refs, 1u);
+	sh = &l->slots[slot];
+	sh->tuple = e->ep->tuple;
+	atomic_store(&l->ents[slot], e);
+	if (e->preconsent) {
+		/* Armed once for all: whoever claims it rings. */
+		a_or(&sh->dir[1].data_waiters,
+		    UINT64_C(1) << KMAP_PLACE_COMMON);
+		a_store(&sh->dir[1].consent, 1u);
+	}
+	a_store_rel(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED);
+	kmap_lock(&l->lock);
+	tail = a_load(&l->ctl->log_tail);
+	a_store(&l->ctl->log[tail % KMAP_LOG_SIZE], o->slot);
+	a_store_rel(&l->ctl->log_tail, tail + 1);
+	kmap_unlock(&l->lock);
+	e->noffers++;
+	return true;
+}
+
 static void
 announce(struct kmap_ent *e, int fd)
 {
@@ -465,38 +504,9 @@ announce(struct kmap_ent *e, int fd)
 	e->preconsent = preconsent(e, fd);
 	kmap_lock(&kmap_links_lock);
 	for (l = atomic_load(&kmap_links); l != NULL &&
-	    e->noffers < KMAP_OFFERS; l = atomic_load(&l->next)) {
-		struct kmap_offer *o = &e->offers[e->noffers];
-		struct kmap_slot_shm *sh;
-		uint32_t tail;
-		int slot;
-
-		if (!leads_to(l, &e->ep->tuple.to) || kmap_link_dead(l))
-			continue;
-		slot = kmap_link_slot_get(l);
-		if (slot < 0)
-			continue;
-		o->link = l;
-		o->slot = (uint32_t)slot;
-		o->gen = l->gen[slot];
-		a_add(&l->refs, 1u);
-		sh = &l->slots[slot];
-		sh->tuple = e->ep->tuple;
-		atomic_store(&l->ents[slot], e);
-		if (e->preconsent) {
-			/* Armed once for all: whoever claims it rings. */
-			a_or(&sh->dir[1].data_waiters,
-			    UINT64_C(1) << KMAP_PLACE_COMMON);
-			a_store(&sh->dir[1].consent, 1u);
-		}
-		a_store_rel(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED);
-		kmap_lock(&l->lock);
-		tail = a_load(&l->ctl->log_tail);
-		a_store(&l->ctl->log[tail % KMAP_LOG_SIZE], o->slot);
-		a_store_rel(&l->ctl->log_tail, tail + 1);
-		kmap_unlock(&l->lock);
-		e->noffers++;
-	}
+	    e->noffers < KMAP_OFFERS; l = atomic_load(&l->next))
+		if (leads_to(l, &e->ep->tuple.to))
+			offer_on(e, l);
 	kmap_unlock(&kmap_links_lock);
 }
 
@@ -530,6 +540,39 @@ claimed(struct kmap_ent *e, int fd)
 	return false;
 }
 
+/*
+ * The acceptor knows our process by a link: the connection is announced
+ * there. The greeting that made the link may lie unread yet, at another
+ * connection's name: then e->join stays, and is looked at again.
+ */
+static void
+join(struct kmap_ent *e)
+{
+	struct kmap_link *l;
+	bool offered = false;
+
+	kmap_lock(&kmap_links_lock);
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (l->side == KMAP_CONNECTOR && !l->inherited &&
+		    l->id == e->join && l->peer_uid == e->join_uid)
+			break;
+	if (l != NULL) {
+		e->join = 0;
+		l->translated |= e->ep->translated;
+		kmap_link_lead(l, &e->ep->tuple.to);
+		for (unsigned int i = 0; i < e->noffers; i++)
+			offered |= e->offers[i].link == l;
+		offered = offered || offer_on(e, l);
+	}
+	kmap_unlock(&kmap_links_lock);
+	if (offered) {
+		/* Unclaimed, it gets its name again. */
+		name_drop(e);
+		e->next_try = a_load(&e->ticks) + CLAIM_TICKS;
+	}
+}
+
 /* An acceptor connected to our name: its greeting makes the link. */
 static void
 greeted(struct kmap_ent *e, int fd)
@@ -550,15 +593,23 @@ greeted(struct kmap_ent *e, int fd)
 	n = kmap_msg_recv(e->rdv_conn, &m, fds, 2, 0);
 	if (n == -EAGAIN)
 		return;
-	if (n < 0 || m.kind != KMAP_MSG_HELLO ||
+	if (n < 0 || (m.kind != KMAP_MSG_HELLO && m.kind != KMAP_MSG_JOIN) ||
 	    memcmp(&m.tuple, &e->ep->tuple, sizeof(m.tuple)) != 0 ||
 	    cred_uid(e->rdv_conn, &uid) != 0 ||
 	    /* A stranger's placeholder is none of ours to write. */
-	    n != (uid == own_uid() ? 2 : 1) ||
+	    n != (m.kind == KMAP_MSG_JOIN ? 0 : uid == own_uid() ? 2 : 1) ||
 	    !acceptor_may_pair(&e->ep->tuple, uid, &e->ep->translated)) {
 		kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused",
 		    fd, uid);
 		goto refuse;
+	}
+	if (m.kind == KMAP_MSG_JOIN) {
+		e->join = m.link;
+		e->join_uid = uid;
+		kmap_fd_hidden_close(e->rdv_conn);
+		e->rdv_conn = -1;
+		join(e);
+		return;
 	}
 	l = kmap_link_attach(fds[0], &m, &err);
 	if (l == NULL)
@@ -571,7 +622,7 @@ greeted(struct kmap_ent *e, int fd)
 	l->sock = e->rdv_conn;
 	e->rdv_conn = -1;
 	l->peer_uid = uid;
-	l->dest = e->ep->tuple.to;
+	kmap_link_lead(l, &e->ep->tuple.to);
 	l->translated = e->ep->translated;
 	if (n == 2)
 		l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
@@ -654,7 +705,9 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 		return;
 	}
 	/* Ever more rarely: each of the first 256 ticks, then each 16th. */
-	if (tick < 256 + e->next_try || tick % 16 == 0)
+	if (kmap_unlikely(e->join != 0))
+		join(e);
+	if (e->rdv_fd >= 0 && (tick < 256 + e->next_try || tick % 16 == 0))
 		greeted(e, fd);
 }
 
@@ -731,6 +784,34 @@ claim(struct kmap_ent *e, int fd)
 	return true;
 }
 
+/* A process that we share a link with: it is asked to announce the connection
+ * there, once; what it cannot, gets a link of its own. */
+static bool
+ask_to_join(struct kmap_ent *e, int sock, uint32_t uid, uint64_t proc)
+{
+	struct kmap_msg m;
+	struct kmap_link *l;
+	uint64_t id = 0;
+
+	if (e->asked_join || proc == 0)
+		return false;
+	kmap_lock(&kmap_links_lock);
+	for (l = atomic_load(&kmap_links); l != NULL && id == 0;
+	    l = atomic_load(&l->next))
+		if (l->side == KMAP_ACCEPTOR && !l->inherited &&
+		    !l->distrusted && l->peer_proc == proc &&
+		    l->peer_uid == uid && !kmap_link_dead(l))
+			id = l->id;
+	kmap_unlock(&kmap_links_lock);
+	if (id == 0)
+		return false;
+	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_JOIN,
+		.size = sizeof(m), .link = id, .tuple = e->ep->tuple };
+	e->asked_join = true;
+	return kmap_msg_send(sock, &m, NULL, 0) == 0;
+}
+
 static void
 greet(struct kmap_ent *e, int fd)
 {
@@ -739,6 +820,7 @@ greet(struct kmap_ent *e, int fd)
 	struct sockaddr_un un;
 	socklen_t len = kmap_tuple_name(&e->ep->tuple, &un);
 	int sock, memfd = -1, r, fds[2];
+	uint64_t proc;
 	uint32_t uid;
 
 	sock = kmap_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
@@ -761,6 +843,11 @@ greet(struct kmap_ent *e, int fd)
 		kmap_ent_bar(e, KMAP_WHY_UID);
 		return;
 	}
+	proc = kmap_peer_proc(sock);
+	if (ask_to_join(e, sock, uid, proc)) {
+		kmap_sys_close(sock);
+		return;
+	}
 	kmap_link_reap();
 	l = kmap_link_create(&memfd, LINK_SLOTS, kmap_conf.ring_size, &r);
 	if (l == NULL) {
@@ -769,6 +856,7 @@ greet(struct kmap_ent *e, int fd)
 		return;
 	}
 	l->peer_uid = uid;
+	l->peer_proc = proc;
 	l->sock = kmap_fd_hide(kmap_sys_raise(sock));
 	if (uid != own_uid() && (l->sock < 0 || kmap_link_estrange(l) != 0)) {
 		kmap_sys_close(memfd);
@@ -779,7 +867,8 @@ greet(struct kmap_ent *e, int fd)
 	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
 		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_HELLO,
 		.size = sizeof(m), .nslots = l->nslots, .slot = 0,
-		.ring_size = l->ring_size, .tuple = e->ep->tuple };
+		.ring_size = l->ring_size, .tuple = e->ep->tuple,
+		.link = l->id };
 	fds[0] = memfd;
 	fds[1] = l->own_bell;
 	r = l->sock < 0 ? l->sock : kmap_msg_send(l->sock, &m, fds,
@@ -797,6 +886,8 @@ greet(struct kmap_ent *e, int fd)
 static void
 acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 {
+	bool asked;
+
 	if (e->next_try == 0) {
 		if (KMAP_TESTPOINT("offer", fd))
 			return;
@@ -810,7 +901,12 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 	    by_tcp(e) - e->tried_at < TRY_BYTES)))
 		return;
 	e->tried_at = by_tcp(e);
+	asked = e->asked_join;
 	greet(e, fd);
+	if (asked != e->asked_join) {
+		e->next_try = tick + JOIN_TICKS;
+		return;
+	}
 	/* At once, then after 1, 2, 4, 16, 64, … more calls, and after each
 	 * quarter of a megabyte: one long answer is a handful of calls. */
 	e->tries++;

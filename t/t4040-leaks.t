@@ -6,7 +6,7 @@
 # KMAP_CONNS: how many (5,000); KMAP_LONG=1: 20,000.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
-plan 12
+plan 15
 
 serve=$builddir/fault/serve
 conns=${KMAP_CONNS:-5000}
@@ -45,6 +45,19 @@ grew()
 	holds "${a[2]} <= ${b[2]} && ${a[3]} <= ${b[3]} + 2" \
 		"$1: no segments leak"
 }
+
+# A hundred connections at once, before any is paired: one link for all.
+start server kmap_env "$serve" echo "$WORK/port"
+for ((i = 0; i < 400; i++)); do [ ! -s "$WORK/port" ] || break; sleep 0.025; done
+port=$(cat "$WORK/port")
+one=$(LD_PRELOAD=$lib timeout 20 "$serve" burst "$port" 1)
+all=$(LD_PRELOAD=$lib KMAP_STATS=$WORK/burst.json timeout 20 \
+	env "$serve" burst "$port" 100)
+is "${all#* }" 4000 "100 connections at once: every answer"
+is "${all% *}" "${one% *}" "they share the segment of one"
+is "$(stats_sum "$WORK/burst.json" connections_paired)" 100 \
+	"all of them are paired"
+stop server
 
 for how in sets threads; do
 	rm -f "$WORK/port"

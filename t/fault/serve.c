@@ -14,6 +14,10 @@
  *					is the port it comes from
  *	serve hold PORT COUNT		so many connections at once; prints how
  *					many were answered
+ *	serve burst PORT COUNT		so many connections at once, before any
+ *					of them can move; prints how many
+ *					mappings of segments it has, and how
+ *					many answers it got
  *	serve poke PORT MS		connections one after the other, for so
  *					long, read and written in many ways;
  *					what comes and what fails is nobody's
@@ -343,6 +347,29 @@ hold(int port, int n)
 	printf("%d\n", yes);
 }
 
+static void
+burst(int port, int n)
+{
+	int fds[1024], yes = 0, segments = 0;
+	char line[512], c;
+	FILE *f;
+
+	n = n < 1024 ? n : 1024;
+	for (int i = 0; i < n; i++)
+		fds[i] = dial(port);
+	for (int k = 0; k < 40; k++) {
+		for (int i = 0; i < n; i++)
+			if (send(fds[i], "?", 1, MSG_NOSIGNAL) != 1)
+				die("send");
+		for (int i = 0; i < n; i++)
+			yes += recv(fds[i], &c, 1, 0) == 1;
+	}
+	f = fopen("/proc/self/maps", "r");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		segments += strstr(line, "memfd:kmap") != NULL;
+	printf("%d %d\n", segments, yes);
+}
+
 /* ---- a client that takes whatever comes ---- */
 
 static void
@@ -467,6 +494,8 @@ main(int argc, char **argv)
 		close(fd);
 	} else if (strcmp(argv[1], "hold") == 0 && argc == 4)
 		hold(port, n);
+	else if (strcmp(argv[1], "burst") == 0 && argc == 4)
+		burst(port, n);
 	else if (strcmp(argv[1], "poke") == 0 && argc == 4)
 		poke(port, n);
 	else
