@@ -296,6 +296,9 @@ function addHop(a, b)
 			(b ? names(b) : any.peer ? "outside" : "?");
 		h.addr = (a ? a.local || "?" : b.peer) + " → " +
 			(b ? b.local || "?" : a.peer || "?");
+		// Loopback is the rule here: ports say enough then.
+		h.short = h.addr.split(" → ").every((x) => LOOPBACK.test(x)) ?
+			h.addr.replace(/(127\.0\.0\.1|\[::1\]):/g, ":") : h.addr;
 	} else {
 		h.name = names(any);
 		h.addr = KINDS[h.kind] + (any.local ? " " + any.local :
@@ -303,6 +306,8 @@ function addHop(a, b)
 	}
 	D.hops.push(h);
 }
+
+const LOOPBACK = /^(127\.0\.0\.1|\[::1\]):\d+$/;
 
 function hopOf(i)
 {

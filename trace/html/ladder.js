@@ -392,12 +392,15 @@ class Ladder {
 		};
 		if (D.esc[i])
 			put("! ", C.esc, bold);
-		const f = D.fns[D.fn[i]].fn, res = " = " + result(i);
+		const f = D.fns[D.fn[i]].fn;
+		const res = " = " + (room < 34 ? result(i).replace("−1 ", "") :
+			result(i));
 		put(f, C.text, bold);
 		const args = "(" + D.args[D.arg[i]] + ")";
 		// The result matters more than the last argument.
 		if (args.length + res.length > room && room > res.length)
-			put(cut(args, room - res.length - 1) + ")", C.dim, plain);
+			put(cut(args, Math.max(2, room - res.length - 1)) + ")",
+				C.dim, plain);
 		else
 			put(args, C.dim, plain);
 		put(res, D.err[i] ? col : C.text, bold);
@@ -523,7 +526,7 @@ class Ladder {
 		const F = D.flows, text = F.type[f] === 1 ? "connect" :
 			F.type[f] === 2 ? "end" : size(F.bytes[f]);
 		// Near the end that is in sight.
-		let u = 0.5;
+		let u = 0.38;
 		if (Math.abs(y2 - y1) > 90)
 			u = y2 > h || y1 > this.head && y1 < h ? 0.25 : 0.75;
 		if (Math.abs(x2 - x1) > 200)
@@ -616,9 +619,11 @@ class Ladder {
 			if (!w)
 				continue;
 			g.fillStyle = C.cls[q];
+			g.globalAlpha = 0.72;
 			g.fillRect(x, y, w, step);
 			x += w;
 		}
+		g.globalAlpha = 1;
 		if (bad[k]) {
 			g.fillStyle = bad[k] & 2 ? C.esc : C.err;
 			g.fillRect(col.x + col.w - 9, y, 7, step);

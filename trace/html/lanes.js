@@ -49,6 +49,7 @@ class Lanes {
 		const keys = [...by.keys()].sort((a, b) => (a < 0) - (b < 0) ||
 			(a < 0 ? b - a : this.order(a) - this.order(b) || a - b));
 		this.lanes = [];
+		const H = keys.length < 13 ? 30 : 22;
 		let y = 6, hop = -9;
 		for (const k of keys) {
 			const h = k >= 0 ? D.hops[k >> 1] : null;
@@ -60,12 +61,12 @@ class Lanes {
 			let most = 0;
 			for (const i of calls)
 				most = Math.max(most, D.dur[i]);
-			this.lanes.push({ k, h, y, calls, most, H: 22,
+			this.lanes.push({ k, h, y, calls, most, H,
 				e: h ? k & 1 ? h.b : h.a : null, first: !h ||
 				!this.lanes.length || this.lanes[
 				this.lanes.length - 1].h !== h });
 			y += h && h.stream && h.a && h.b && !(k & 1) &&
-				by.has(k + 1) ? 44 : 24;
+				by.has(k + 1) ? H * 2 : H + 2;
 		}
 		this.lanes.forEach((l, n) => {
 			for (const i of l.calls)
@@ -263,6 +264,12 @@ class Lanes {
 			this.lane(g, l, y, seen);
 		}
 		this.arrows(g, seen, top);
+		if (!seen.length && this.lanes.length) {
+			g.fillStyle = C.dim;
+			g.font = "13px " + C.sans;
+			g.fillText("Nothing happens in these " + dur(this.t1 -
+				this.t0) + ".", (this.left + this.w) / 2 - 90, 60);
+		}
 		this.names(g, top);
 		this.scale(g);
 	}
@@ -465,12 +472,12 @@ class Lanes {
 			g.font = "600 12px " + C.sans;
 			g.fillText(h ? [...l.e.procs].map((p) => D.procs.get(p)
 				.label).join(", ") : D.procs.get(-1 - l.k).label,
-				10, y + 6);
+				10, y + l.H / 2 - 5);
 			g.fillStyle = C.dim;
 			g.font = "10px " + C.mono;
 			g.fillText(!h ? "other calls" : h.stream ? (l.e.local ||
 				KINDS[h.kind]) : KINDS[h.kind] + " " +
-				(l.e.local || "c" + l.e.id), 10, y + 18);
+				(l.e.local || "c" + l.e.id), 10, y + l.H / 2 + 7);
 			if (h && l.first && h.stream) {
 				g.fillStyle = C.line;
 				g.fillRect(0, y - 6, this.left - 8, 1);

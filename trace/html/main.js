@@ -96,7 +96,7 @@ function apply()
 			out[n++] = i;
 	S.rows = out.slice(0, n);
 	const on = n !== from.length;
-	$("filters").classList.toggle("on", on);
+	$("f-count").classList.toggle("on", on);
 	$("f-count").textContent = on ? num(n) + " of " + num(from.length) +
 		" calls" : num(n) + " calls";
 	ladder.set(S.rows);
@@ -261,8 +261,8 @@ function hopItem(r)
 		el("span", {}, num(x.n) + (x.errs ? ", " : "") + "",
 			x.errs ? el("b", { class: "bad" }, x.errs + " err") :
 			null)),
-		el("div", { class: "b" }, x.stream ? x.addr + "  " + size(x.ab) +
-			" → ← " + size(x.ba) : x.addr));
+		el("div", { class: "b" }, x.stream ? x.short + "  " + size(x.ab) +
+			" ⇄ " + size(x.ba) : x.addr));
 }
 
 function link(i, what)
@@ -377,8 +377,8 @@ function welcome()
 		"This is every call that the traced programs made on the " +
 		"network. In the sequence, a column is a process and a row is " +
 		"one call; the colour says what it does:"),
-	el("p", {}, ...CLASSES.slice(0, 6).flatMap((k) => [d(k), " " + k + "  ",
-		" "])),
+	el("p", { class: "first" }, ...CLASSES.slice(0, 6).map((k) =>
+		el("span", {}, d(k), " " + k))),
 	el("p", {}, "An arrow leads from the call that sent bytes to the call " +
 		"that received them. The thin line under a call is its " +
 		"duration: each eighth of the width is ten times as long, from " +
@@ -456,6 +456,7 @@ function help()
 		el("p", {}, el("button", { type: "button", autofocus: true,
 			onclick: () => box.close() }, "Close")));
 	box.showModal();
+	box.scrollTop = 0;
 }
 
 function tip(e, i)
@@ -823,7 +824,6 @@ function start()
 		S.hop = "all";
 	tab("seq");
 	pickHop(S.hop);
-	$("seq").focus({ preventScroll: true });
 	document.documentElement.dataset.loaded = Math.round(
 		performance.now() - began);
 }

@@ -182,7 +182,8 @@ function sortable(heads, rows, first, limit = 500)
 			th.setAttribute("aria-sort", sign < 0 ? "descending" :
 				"ascending") : th.removeAttribute("aria-sort"));
 	};
-	heads.forEach((text, k) => tr.append(el("th", { scope: "col" },
+	heads.forEach((text, k) => tr.append(el("th", { scope: "col",
+		class: /\bl$/.test(rows[0]?.[k].cls || "") ? "l" : null },
 		el("button", { type: "button", onclick: () => {
 			sign = k === by ? -sign : typeof rows[0]?.[k].v ===
 				"string" ? 1 : -1;
@@ -248,7 +249,7 @@ function summary(rows)
 		"and EINTR, which are no errors. Press a name to see those " +
 		"calls, a heading to sort.")];
 	out.push(sortable(["function", "calls", ...procs.map((p) => p.label),
-		"bytes", "not yet", "errors", "escapes !", "median", "99 %",
+		"bytes", "not yet", "errors", "!", "median", "99 %",
 		"longest", "time in it"], f, 1));
 	const n = new Map();
 	for (const i of rows)
@@ -270,7 +271,7 @@ function summary(rows)
 		num(h.length) + "." : "")));
 	if (h.length)
 		out.push(sortable(["between", "addresses", "kind", "calls",
-			"bytes →", "bytes ←", "errors", "escapes !", "begins at",
+			"bytes →", "bytes ←", "errors", "!", "begins at",
 			"lasts"], h, 3));
 	out.push(el("h2", {}, "Processes"));
 	out.push(sortable(["pid", "program", "command", "calls", "recorder",
