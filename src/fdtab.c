@@ -85,6 +85,60 @@ kmap_fd_next_hidden(int fd)
 
 /* ---- side state ---- */
 
+/* The process's own chunks, each a node of a list in its last place. */
+static struct kmap_ep *ep_chunks;
+
+/* What ep->owner says of one that is on the free list. */
+#define EP_LISTED	(-1)
+
+/* ep_lock is held. */
+static void
+ep_list(struct kmap_ep *ep)
+{
+	ep->owner = EP_LISTED;
+	ep->next_free = ep_free;
+	ep_free = ep;
+}
+
+/* A thread that is still counted in will count itself out. */
+static bool
+ep_quiet(const struct kmap_ep *ep)
+{
+	return a_load_acq(&ep->rx.gate.in_kernel) == 0 &&
+	    a_load_acq(&ep->tx.gate.in_kernel) == 0;
+}
+
+/*
+ * What could not be listed when it was freed: another process of the family
+ * let go last, or a thread was in the kernel with it. ep_lock is held.
+ */
+static void
+ep_sweep(void)
+{
+	int pid = kmap_sys_getpid();
+
+	for (struct kmap_ep *c = ep_chunks; c != NULL;
+	    c = c[EP_CHUNK - 1].next_free)
+		for (int i = 0; i < EP_CHUNK - 1; i++)
+			if (!(a_load_acq(&c[i].gen) & 1) &&
+			    c[i].owner == pid && ep_quiet(&c[i]))
+				ep_list(&c[i]);
+}
+
+static void
+ep_grow(void)
+{
+	struct kmap_ep *c = kmap_sys_mmap(EP_CHUNK * sizeof(*c),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+
+	if (c == NULL)
+		return;
+	c[EP_CHUNK - 1].next_free = ep_chunks;
+	ep_chunks = c;
+	for (int i = 0; i < EP_CHUNK - 1; i++)
+		ep_list(&c[i]);
+}
+
 struct kmap_ep *
 kmap_ep_alloc(void)
 {
@@ -92,43 +146,36 @@ kmap_ep_alloc(void)
 	uint32_t gen;
 
 	kmap_lock(&ep_lock);
-	if (ep_free == NULL) {
-		ep = kmap_sys_mmap(EP_CHUNK * sizeof(*ep),
-		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
-		for (int i = 0; ep != NULL && i < EP_CHUNK; i++) {
-			ep[i].next_free = ep_free;
-			ep_free = &ep[i];
-		}
-	}
+	if (ep_free == NULL)
+		ep_sweep();
+	if (ep_free == NULL)
+		ep_grow();
 	ep = ep_free;
-	if (ep != NULL)
+	if (ep != NULL) {
 		ep_free = ep->next_free;
+		gen = a_load(&ep->gen);
+		memset(ep, 0, sizeof(*ep));
+		ep->rcvlowat = 1;
+		a_store(&ep->holders, 1u);
+		a_store_rel(&ep->gen, gen + 1);
+		/* Last, and under the lock: with an even gen it is swept. */
+		ep->owner = kmap_sys_getpid();
+	}
 	kmap_unlock(&ep_lock);
-	if (ep == NULL)
-		return NULL;
-	gen = a_load(&ep->gen);
-	memset(ep, 0, sizeof(*ep));
-	ep->owner = kmap_sys_getpid();
-	ep->rcvlowat = 1;
-	a_store(&ep->holders, 1u);
-	a_store_rel(&ep->gen, gen + 1);
 	return ep;
 }
 
 void
 kmap_ep_free(struct kmap_ep *ep)
 {
-	a_add(&ep->gen, 1u);
-	/* A thread that is still counted in will count itself out. */
-	if (a_load(&ep->rx.gate.in_kernel) || a_load(&ep->tx.gate.in_kernel))
-		return;
-	/* What another process of the family allocated goes back to nobody:
-	 * its chunk's owner alone hands slots out. */
-	if (ep->owner != kmap_sys_getpid())
-		return;
+	int pid = kmap_sys_getpid();
+
 	kmap_lock(&ep_lock);
-	ep->next_free = ep_free;
-	ep_free = ep;
+	a_add(&ep->gen, 1u);
+	/* Its chunk's owner alone hands it out again: else ep_sweep finds
+	 * it. */
+	if (ep->owner == pid && ep_quiet(ep))
+		ep_list(ep);
 	kmap_unlock(&ep_lock);
 }
 
@@ -136,6 +183,7 @@ void
 kmap_ep_forget_pool(void)
 {
 	ep_free = NULL;
+	ep_chunks = NULL;
 }
 
 void
