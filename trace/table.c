@@ -1509,9 +1509,11 @@ imports_of(const char *path)
 		for (k = 0; k < nfns; k++)
 			if (fns[k].count && !strcmp(fns[k].name, list[i].name))
 				break;
-		if (k == nfns)
-			word_add(&fns[function(list[i].name,
-				list[i].version)].modules, base_name(path));
+		if (k < nfns)
+			continue;
+		/* It may move them all. */
+		k = function(list[i].name, list[i].version);
+		word_add(&fns[k].modules, base_name(path));
 	}
 	if (n >= 0)
 		free(list);
@@ -1580,6 +1582,9 @@ command_text(struct trace_buf *b, const struct image *i)
 {
 	if (!conf.argv) {
 		buf_str(b, i ? i->cmdline : "");
+		/* Programs that write their state there leave blanks. */
+		while (b->len && b->s[b->len - 1] == ' ')
+			b->s[--b->len] = '\0';
 		return;
 	}
 	for (char *const *a = conf.argv; *a; a++) {
@@ -1698,7 +1703,12 @@ trace_table_sink(const struct trace_table_conf *c)
 		.finish = table_finish,
 	};
 
+	char *const *argv = conf.argv;
+
 	conf = *c;
+	/* Asked again, for a table of what is known so far. */
+	if (!conf.argv)
+		conf.argv = argv;
 	own_filters = filters_of(0);
 	return &sink;
 }
