@@ -6,7 +6,7 @@
 int
 kmap_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	return kmap_ret(kmap_real.bind(fd, addr, len));
+	return kmap_ret(kmap_real.bind(kmap_fd_seen(fd), addr, len));
 }
 
 KMAP_EXPORT int

@@ -49,7 +49,7 @@ openat(int dir, const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 		va_end(ap);
 	}
-	return kmap_fd_born(kmap_real.openat(dir, path, flags, mode));
+	return kmap_fd_born(kmap_real.openat(kmap_fd_seen(dir), path, flags, mode));
 }
 KMAP_ALIAS_OF(openat64, openat);
 
@@ -62,12 +62,12 @@ KMAP_ALIAS_OF(openat64, openat);
 
 BORN(__open_2, (const char *path, int flags), (path, flags));
 KMAP_ALIAS_OF(__open64_2, __open_2);
-BORN(__openat_2, (int dir, const char *path, int flags), (dir, path, flags));
+BORN(__openat_2, (int dir, const char *path, int flags),
+	(kmap_fd_seen(dir), path, flags));
 KMAP_ALIAS_OF(__openat64_2, __openat_2);
 BORN(creat, (const char *path, mode_t mode), (path, mode));
 KMAP_ALIAS_OF(creat64, creat);
 BORN(eventfd, (unsigned int count, int flags), (count, flags));
-BORN(signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags));
 BORN(timerfd_create, (int clock, int flags), (clock, flags));
 BORN(inotify_init, (void), ());
 BORN(inotify_init1, (int flags), (flags));
@@ -87,7 +87,16 @@ BORN(pidfd_open, (pid_t pid, unsigned int flags), (pid, flags));
 BORN(fanotify_init, (unsigned int flags, unsigned int evflags),
 	(flags, evflags));
 BORN(open_by_handle_at, (int mnt, struct file_handle *h, int flags),
-	(mnt, h, flags));
+	(kmap_fd_seen(mnt), h, flags));
+
+/* -1 asks for a new one. */
+KMAP_EXPORT int
+signalfd(int fd, const sigset_t *mask, int flags)
+{
+	if (kmap_fd_hidden(fd))
+		return kmap_errno(-EBADF);
+	return kmap_fd_born(kmap_real.signalfd(fd, mask, flags));
+}
 
 static int
 pair_born(int r, const int fds[2])

@@ -6,7 +6,7 @@
 int
 kmap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	int r = kmap_ret(kmap_real.connect(fd, addr, len));
+	int r = kmap_ret(kmap_real.connect(kmap_fd_seen(fd), addr, len));
 	int family = AF_UNSPEC;
 
 	if ((r == 0 || r == -EINPROGRESS || r == -EINTR) &&

@@ -1758,7 +1758,8 @@ kmap_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 	struct kmap_set *s = waited(ep, ev, max);
 
 	if (s == NULL)
-		return kmap_ret(kmap_real.epoll_wait(ep, ev, max, timeout));
+		return kmap_ret(kmap_real.epoll_wait(kmap_fd_seen(ep), ev,
+			max, timeout));
 	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
 		NULL }, NULL);
 }
@@ -1778,7 +1779,8 @@ kmap_epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 
 	if (s == NULL || (mask != NULL && !kmap_probe(mask)))
 		return kmap_ret(
-			kmap_real.epoll_pwait(ep, ev, max, timeout, mask));
+			kmap_real.epoll_pwait(kmap_fd_seen(ep), ev, max,
+			timeout, mask));
 	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
 		mask }, NULL);
 }
@@ -1803,7 +1805,8 @@ kmap_epoll_pwait2(int ep, struct epoll_event *ev, int max,
 	    timeout->tv_sec < 0 ||
 	    (unsigned long)timeout->tv_nsec >= 1000000000)))
 		return kmap_ret(
-			kmap_real.epoll_pwait2(ep, ev, max, timeout, mask));
+			kmap_real.epoll_pwait2(kmap_fd_seen(ep), ev, max,
+			timeout, mask));
 	if (timeout != NULL && timeout->tv_sec < 1000000000) {
 		end = (uint64_t)timeout->tv_sec * 1000000000u +
 		    (uint64_t)timeout->tv_nsec;

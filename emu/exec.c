@@ -114,7 +114,7 @@ fexecve(int fd, char *const argv[], char *const envp[])
 {
 	int r;
 
-	r = kmap_ret(kmap_real.fexecve(fd, argv, kmap_exec_before(envp)));
+	r = kmap_ret(kmap_real.fexecve(kmap_fd_seen(fd), argv, kmap_exec_before(envp)));
 	kmap_exec_failed();
 	return kmap_errno(r);
 }
@@ -125,8 +125,8 @@ execveat(int dir, const char *path, char *const argv[], char *const envp[],
 {
 	int r;
 
-	r = kmap_ret(kmap_real.execveat(
-		dir, path, argv, kmap_exec_before(envp), flags));
+	r = kmap_ret(kmap_real.execveat(kmap_fd_seen(dir), path,
+		 argv, kmap_exec_before(envp), flags));
 	kmap_exec_failed();
 	return kmap_errno(r);
 }

@@ -67,20 +67,37 @@ struct kmap_txreq {
 };
 
 /*
- * True: the bytes of this call come from the kernel; make the real call and
- * then kmap_rx_leave, whatever it returned.
+ * True: the bytes of this call come from the kernel; make the real call, with
+ * the number in c, and then kmap_rx_leave, whatever it returned.
  */
 bool kmap_rx_kernel_slow(struct kmap_iocall *c);
 ssize_t kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r);
 bool kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len);
 ssize_t kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r);
 
+/*
+ * The endpoint at fd, and the number that the kernel is to be given: none for
+ * what the program must not see, so that it says EBADF in its own order.
+ */
+static inline bool
+kmap_iocall_plain(struct kmap_iocall *c, int fd)
+{
+	struct kmap_fdslot *s = kmap_fdslot(fd);
+
+	c->fd = fd;
+	c->ent = s == NULL ? NULL : atomic_load_explicit(&s->ent,
+	    memory_order_acquire);
+	if (kmap_unlikely(c->ent != NULL))
+		return false;
+	if (s != NULL && kmap_unlikely(a_load(&s->hidden) != 0))
+		c->fd = -1;
+	return true;
+}
+
 static inline bool
 kmap_rx_kernel(struct kmap_iocall *c, int fd)
 {
-	c->fd = fd;
-	c->ent = kmap_fd_ent(fd);
-	return kmap_likely(c->ent == NULL) || kmap_rx_kernel_slow(c);
+	return kmap_iocall_plain(c, fd) || kmap_rx_kernel_slow(c);
 }
 
 static inline ssize_t
@@ -99,10 +116,8 @@ int kmap_rx_error(struct kmap_iocall *c);
 static inline bool
 kmap_tx_kernel(struct kmap_iocall *c, int fd, size_t len)
 {
-	c->fd = fd;
 	c->tx = true;
-	c->ent = kmap_fd_ent(fd);
-	return kmap_likely(c->ent == NULL) || kmap_tx_kernel_slow(c, len);
+	return kmap_iocall_plain(c, fd) || kmap_tx_kernel_slow(c, len);
 }
 
 static inline ssize_t
@@ -142,6 +157,13 @@ static inline bool
 kmap_fd_hidden(int fd)
 {
 	return kmap_unlikely(kmap_fd_is_hidden(fd));
+}
+
+/* The number for the kernel, which says EBADF of -1 in its own order. */
+static inline int
+kmap_fd_seen(int fd)
+{
+	return kmap_fd_hidden(fd) ? -1 : fd;
 }
 
 /*

@@ -199,6 +199,8 @@ kmap_fd_unseen(int fd, int why)
 	struct kmap_ent *e = fd < 0 ? NULL : kmap_fd_ent(fd);
 
 	(void)why;
+	if (kmap_fd_hidden(fd))
+		return -EBADF;
 	if (e != NULL && !kmap_vfork_child())
 		kmap_go_down(e, fd, KMAP_WHY_STDIO);
 	return 0;

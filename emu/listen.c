@@ -6,7 +6,7 @@
 int
 kmap_listen(int fd, int backlog)
 {
-	int r = kmap_ret(kmap_real.listen(fd, backlog));
+	int r = kmap_ret(kmap_real.listen(kmap_fd_seen(fd), backlog));
 
 	if (r == 0)
 		kmap_listening(fd);

@@ -6,7 +6,7 @@
 int
 kmap_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return kmap_ret(kmap_real.getsockname(fd, addr, len));
+	return kmap_ret(kmap_real.getsockname(kmap_fd_seen(fd), addr, len));
 }
 
 KMAP_EXPORT int
@@ -19,7 +19,7 @@ KMAP_SELF(getsockname);
 int
 kmap_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return kmap_ret(kmap_real.getpeername(fd, addr, len));
+	return kmap_ret(kmap_real.getpeername(kmap_fd_seen(fd), addr, len));
 }
 
 KMAP_EXPORT int

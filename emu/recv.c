@@ -19,7 +19,7 @@ do_read(int fd, void *buf, size_t n)
 	KMAP_IOCALL(c);
 
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.read(fd, buf, n);
+		ssize_t r = kmap_real.read(c.fd, buf, n);
 
 		return kmap_rx_leave(&c, r);
 	}
@@ -60,7 +60,7 @@ readv(int fd, const struct iovec *iov, int iovcnt)
 	KMAP_IOCALL(c);
 
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.readv(fd, iov, iovcnt);
+		ssize_t r = kmap_real.readv(c.fd, iov, iovcnt);
 
 		return kmap_rx_leave(&c, r);
 	}
@@ -79,9 +79,9 @@ preadv2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
 	KMAP_IOCALL(c);
 
 	if (off != -1)
-		return kmap_real.preadv2(fd, iov, iovcnt, off, flags);
+		return kmap_real.preadv2(kmap_fd_seen(fd), iov, iovcnt, off, flags);
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.preadv2(fd, iov, iovcnt, off, flags);
+		ssize_t r = kmap_real.preadv2(c.fd, iov, iovcnt, off, flags);
 
 		return kmap_rx_leave(&c, r);
 	}
@@ -101,7 +101,7 @@ do_recv(int fd, void *buf, size_t n, int flags)
 	KMAP_IOCALL(c);
 
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.recv(fd, buf, n, flags);
+		ssize_t r = kmap_real.recv(c.fd, buf, n, flags);
 
 		return kmap_rx_leave(&c, r);
 	}
@@ -135,7 +135,7 @@ do_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
 	KMAP_IOCALL(c);
 
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.recvfrom(fd, buf, n, flags, addr, len);
+		ssize_t r = kmap_real.recvfrom(c.fd, buf, n, flags, addr, len);
 
 		return kmap_rx_leave(&c, r);
 	}
@@ -194,7 +194,7 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 	KMAP_IOCALL(c);
 
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.recvmsg(fd, msg, flags);
+		ssize_t r = kmap_real.recvmsg(c.fd, msg, flags);
 
 		if (r >= 0 && msg->msg_controllen)
 			kmap_pass_in(msg);
@@ -237,7 +237,7 @@ next_message(int fd, struct mmsghdr *m, int flags)
 		flags |= MSG_DONTWAIT;
 	flags &= ~MSG_WAITFORONE;
 	if (kmap_rx_kernel(&c, fd)) {
-		ssize_t r = kmap_real.recvmsg(fd, &m->msg_hdr, flags);
+		ssize_t r = kmap_real.recvmsg(c.fd, &m->msg_hdr, flags);
 
 		return kmap_ret(kmap_rx_leave(&c, r));
 	}
@@ -299,10 +299,10 @@ ring_recvmmsg(struct kmap_iocall *first, int fd, struct mmsghdr *vec,
 
 /* Returns what the kernel returned, errno as it is. */
 static int
-kernel_recvmmsg(struct kmap_iocall *c, int fd, struct mmsghdr *vec,
-	unsigned int vlen, int flags, struct timespec *timeout)
+kernel_recvmmsg(struct kmap_iocall *c, struct mmsghdr *vec, unsigned int vlen,
+	int flags, struct timespec *timeout)
 {
-	int r = kmap_real.recvmmsg(fd, vec, vlen, flags, timeout);
+	int r = kmap_real.recvmmsg(c->fd, vec, vlen, flags, timeout);
 
 	for (int i = 0; i < r; i++)
 		if (vec[i].msg_hdr.msg_controllen)
@@ -317,7 +317,7 @@ recvmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags,
 	KMAP_IOCALL(c);
 
 	if (kmap_rx_kernel(&c, fd))
-		return kernel_recvmmsg(&c, fd, vec, vlen, flags, timeout);
+		return kernel_recvmmsg(&c, vec, vlen, flags, timeout);
 	return kmap_errno(ring_recvmmsg(&c, fd, vec, vlen, flags, timeout));
 }
 KMAP_SELF(recvmmsg);

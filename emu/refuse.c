@@ -59,7 +59,7 @@ KMAP_ALIAS_64(lio_listio64, lio_listio);
 KMAP_EXPORT int
 pidfd_getfd(int pidfd, int fd, unsigned int flags)
 {
-	int r = kmap_ret(kmap_real.pidfd_getfd(pidfd, fd, flags));
+	int r = kmap_ret(kmap_real.pidfd_getfd(kmap_fd_seen(pidfd), fd, flags));
 
 	if (r >= 0)
 		kmap_fd_passed_in(r);

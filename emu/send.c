@@ -14,7 +14,7 @@ do_write(int fd, const void *buf, size_t n)
 	KMAP_IOCALL(c);
 
 	if (kmap_tx_kernel(&c, fd, n)) {
-		ssize_t r = kmap_real.write(fd, buf, n);
+		ssize_t r = kmap_real.write(c.fd, buf, n);
 
 		return kmap_tx_leave(&c, r);
 	}
@@ -46,7 +46,7 @@ writev(int fd, const struct iovec *iov, int iovcnt)
 	KMAP_IOCALL(c);
 
 	if (kmap_tx_kernel(&c, fd, 0)) {
-		ssize_t r = kmap_real.writev(fd, iov, iovcnt);
+		ssize_t r = kmap_real.writev(c.fd, iov, iovcnt);
 
 		return kmap_tx_leave(&c, r);
 	}
@@ -65,9 +65,9 @@ pwritev2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
 	KMAP_IOCALL(c);
 
 	if (off != -1)
-		return kmap_real.pwritev2(fd, iov, iovcnt, off, flags);
+		return kmap_real.pwritev2(kmap_fd_seen(fd), iov, iovcnt, off, flags);
 	if (kmap_tx_kernel(&c, fd, 0)) {
-		ssize_t r = kmap_real.pwritev2(fd, iov, iovcnt, off, flags);
+		ssize_t r = kmap_real.pwritev2(c.fd, iov, iovcnt, off, flags);
 
 		return kmap_tx_leave(&c, r);
 	}
@@ -87,7 +87,7 @@ send(int fd, const void *buf, size_t n, int flags)
 	KMAP_IOCALL(c);
 
 	if (kmap_tx_kernel(&c, fd, n)) {
-		ssize_t r = kmap_real.send(fd, buf, n, flags);
+		ssize_t r = kmap_real.send(c.fd, buf, n, flags);
 
 		return kmap_tx_leave(&c, r);
 	}
@@ -108,7 +108,7 @@ sendto(int fd, const void *buf, size_t n, int flags,
 	KMAP_IOCALL(c);
 
 	if (kmap_tx_kernel(&c, fd, n)) {
-		ssize_t r = kmap_real.sendto(fd, buf, n, flags, addr, len);
+		ssize_t r = kmap_real.sendto(c.fd, buf, n, flags, addr, len);
 
 		return kmap_tx_leave(&c, r);
 	}
@@ -157,7 +157,7 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 			kmap_tx_leave(&c, -1);
 			return kmap_errno(e);
 		}
-		r = kmap_real.sendmsg(fd, msg, flags);
+		r = kmap_real.sendmsg(c.fd, msg, flags);
 		return kmap_tx_leave(&c, r);
 	}
 	return kmap_errno(ring_sendmsg(&c, msg, flags, KMAP_sendmsg));
@@ -181,7 +181,7 @@ next_message(int fd, struct mmsghdr *m, int flags)
 	KMAP_IOCALL(c);
 
 	if (kmap_tx_kernel(&c, fd, 0)) {
-		ssize_t r = kmap_real.sendmsg(fd, &m->msg_hdr, flags);
+		ssize_t r = kmap_real.sendmsg(c.fd, &m->msg_hdr, flags);
 
 		return kmap_ret(kmap_tx_leave(&c, r));
 	}
@@ -235,7 +235,7 @@ sendmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags)
 			kmap_tx_leave(&c, -1);
 			return kmap_errno(r);
 		}
-		r = kmap_real.sendmmsg(fd, vec, vlen, flags);
+		r = kmap_real.sendmmsg(c.fd, vec, vlen, flags);
 		return kmap_tx_leave(&c, r);
 	}
 	return kmap_errno(ring_sendmmsg(&c, fd, vec, vlen, flags));

@@ -37,6 +37,8 @@ from_endpoint(int out, int in, size_t n)
 ssize_t
 kmap_sendfile(int out, int in, off_t *off, size_t n)
 {
+	in = kmap_fd_seen(in);
+	out = kmap_fd_seen(out);
 	if (kmap_unlikely(off == NULL && kmap_fd_ent(in) != NULL))
 		return kmap_ret(from_endpoint(out, in, n));
 	if (kmap_unlikely(kmap_fd_ent(out) != NULL))
@@ -79,7 +81,8 @@ kmap_splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 			return kmap_splice_out(&c, in, n, flags);
 	}
 	return kmap_spliced(&c,
-		kmap_real.splice(in, inoff, out, outoff, n, flags));
+		kmap_real.splice(kmap_fd_seen(in), inoff,
+			kmap_fd_seen(out), outoff, n, flags));
 }
 
 KMAP_EXPORT ssize_t
@@ -93,7 +96,7 @@ KMAP_SELF(splice);
 ssize_t
 kmap_tee(int in, int out, size_t n, unsigned int flags)
 {
-	return kmap_ret(kmap_real.tee(in, out, n, flags));
+	return kmap_ret(kmap_real.tee(kmap_fd_seen(in), kmap_fd_seen(out), n, flags));
 }
 
 KMAP_EXPORT ssize_t
@@ -106,7 +109,7 @@ KMAP_SELF(tee);
 ssize_t
 kmap_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned int flags)
 {
-	return kmap_ret(kmap_real.vmsplice(fd, iov, n, flags));
+	return kmap_ret(kmap_real.vmsplice(kmap_fd_seen(fd), iov, n, flags));
 }
 
 KMAP_EXPORT ssize_t
@@ -121,7 +124,8 @@ kmap_copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 	unsigned int flags)
 {
 	return kmap_ret(
-		kmap_real.copy_file_range(in, inoff, out, outoff, n, flags));
+		kmap_real.copy_file_range(kmap_fd_seen(in), inoff,
+			kmap_fd_seen(out), outoff, n, flags));
 }
 
 KMAP_EXPORT ssize_t

@@ -46,7 +46,7 @@ int
 kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
 	struct kmap_ent *e = kmap_fd_ent(fd);
-	int r = kmap_ret(kmap_real.getsockopt(fd, level, name, val, len)), v;
+	int r = kmap_ret(kmap_real.getsockopt(kmap_fd_seen(fd), level, name, val, len)), v;
 
 	if (r != 0 || e == NULL)
 		return r;

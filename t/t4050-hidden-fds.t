@@ -15,7 +15,7 @@ done
 port=$(cat "$WORK/port")
 ulimit -n 8192
 
-for op in nothing close getfd setfd fstat dup poll dup2 \
+for op in nothing calls close getfd setfd fstat dup poll dup2 \
 	close_range cloexec_range closefrom syscall daemon second; do
 	rm -f "$WORK/s.json"
 	timeout -k 2 30 "$hidden" $op "$(cat "$WORK/port2")" >"$WORK/tcp" 2>&1 \

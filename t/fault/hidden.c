@@ -14,10 +14,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../pattern.h"
@@ -137,13 +143,100 @@ do_poll(int fd, int arg)
 	return 0;
 }
 
+/* Every call of the library's that takes a number, with harmless arguments. */
+#define CALLS \
+	X(read, read(fd, b, 1)) \
+	X(readv, readv(fd, &v, 1)) \
+	X(preadv2, preadv2(fd, &v, 1, -1, 0)) \
+	X(preadv2_at, preadv2(fd, &v, 1, 0, 0)) \
+	X(recv, recv(fd, b, 1, MSG_DONTWAIT)) \
+	X(recvfrom, recvfrom(fd, b, 1, MSG_DONTWAIT, NULL, NULL)) \
+	X(recvmsg, recvmsg(fd, &m.msg_hdr, MSG_DONTWAIT)) \
+	X(recvmmsg, recvmmsg(fd, &m, 1, MSG_DONTWAIT, NULL)) \
+	X(write, write(fd, b, 8)) \
+	X(writev, writev(fd, &v, 1)) \
+	X(pwritev2, pwritev2(fd, &v, 1, -1, 0)) \
+	X(pwritev2_at, pwritev2(fd, &v, 1, 0, 0)) \
+	X(send, send(fd, b, 8, MSG_DONTWAIT | MSG_NOSIGNAL)) \
+	X(sendto, sendto(fd, b, 8, MSG_NOSIGNAL, NULL, 0)) \
+	X(sendmsg, sendmsg(fd, &m.msg_hdr, MSG_NOSIGNAL)) \
+	X(sendmmsg, sendmmsg(fd, &m, 1, MSG_NOSIGNAL)) \
+	X(sendfile_out, sendfile(fd, null, NULL, 1)) \
+	X(sendfile_in, sendfile(null, fd, NULL, 1)) \
+	X(splice_in, splice(fd, NULL, pipes[1], NULL, 1, 2)) \
+	X(splice_out, splice(pipes[0], NULL, fd, NULL, 1, 2)) \
+	X(tee_in, tee(fd, pipes[1], 1, 2)) \
+	X(tee_out, tee(pipes[0], fd, 1, 2)) \
+	X(vmsplice, vmsplice(fd, &v, 1, 2)) \
+	X(copy_in, copy_file_range(fd, NULL, null, NULL, 1, 0)) \
+	X(copy_out, copy_file_range(null, NULL, fd, NULL, 1, 0)) \
+	X(bind, bind(fd, (void *)&a, len)) \
+	X(listen, listen(fd, 1)) \
+	X(connect, connect(fd, (void *)&a, len)) \
+	X(accept, accept(fd, NULL, NULL)) \
+	X(accept4, accept4(fd, NULL, NULL, 0)) \
+	X(shutdown, shutdown(fd, SHUT_RDWR)) \
+	X(getsockname, getsockname(fd, (void *)&a, &len)) \
+	X(getpeername, getpeername(fd, (void *)&a, &len)) \
+	X(getsockopt, getsockopt(fd, SOL_SOCKET, SO_TYPE, &n, &len)) \
+	X(setsockopt, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &n, 4)) \
+	X(fcntl, fcntl(fd, F_GETFL)) \
+	X(ioctl, ioctl(fd, FIONREAD, &n)) \
+	X(sockatmark, sockatmark(fd)) \
+	X(epoll_wait, epoll_wait(fd, ev, 1, 0)) \
+	X(epoll_pwait, epoll_pwait(fd, ev, 1, 0, NULL)) \
+	X(epoll_ctl_set, epoll_ctl(fd, EPOLL_CTL_ADD, pipes[0], ev)) \
+	X(epoll_ctl_add, epoll_ctl(ep, EPOLL_CTL_ADD, fd, ev)) \
+	X(epoll_ctl_del, epoll_ctl(ep, EPOLL_CTL_DEL, fd, ev)) \
+	X(fstatat, fstatat(fd, "", &st, AT_EMPTY_PATH)) \
+	X(fstatat_in, fstatat(fd, "x", &st, 0)) \
+	X(statx, statx(fd, "", AT_EMPTY_PATH, 0, &stx)) \
+	X(openat, openat(fd, "x", O_RDONLY)) \
+	X(signalfd, signalfd(fd, &set, 0)) \
+	X(fdopen, fdopen(fd, "r") ? 0 : -1) \
+	X(dprintf, dprintf(fd, "x")) \
+	X(sys_read, syscall(SYS_read, fd, b, 1)) \
+	X(sys_write, syscall(SYS_write, fd, b, 8))
+
+static char b[8] = { 1 };
+static struct iovec v = { b, 8 };
+static struct mmsghdr m = { .msg_hdr = { .msg_iov = &v, .msg_iovlen = 1 } };
+static struct sockaddr_in a;
+static socklen_t len = sizeof(a);
+static struct epoll_event ev[1];
+static struct stat st;
+static struct statx stx;
+static sigset_t set;
+static int null, n, pipes[2], ep;
+
+#define X(name, call) \
+	static int do_##name(int fd, int arg) { (void)arg; return (int)(call); }
+CALLS
+#undef X
+
+static void
+calls(int max, int skip)
+{
+	if (pipe(pipes) != 0)
+		die("pipe");
+	ep = epoll_create1(0);
+	a.sin_family = AF_INET;
+	sigemptyset(&set);
+#define X(name, call) tally(#name, ep + 1, max, skip, do_##name, 0);
+	CALLS
+#undef X
+	close(ep);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const char *op = argc > 1 ? argv[1] : "";
-	int fd, null, max, r;
+	int fd, max, r;
 	struct rlimit rl;
 
 	if (argc != 3)
@@ -171,6 +264,8 @@ main(int argc, char **argv)
 		tally("fstat", 3, max, fd, do_fstat, 0);
 	else if (strcmp(op, "dup") == 0)
 		tally("dup", 3, max, fd, do_dup, 0);
+	else if (strcmp(op, "calls") == 0)
+		calls(max, fd);
 	else if (strcmp(op, "poll") == 0)
 		tally("poll", 3, max, fd, do_poll, 0);
 	else if (strcmp(op, "dup2") == 0) {
