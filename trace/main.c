@@ -22,28 +22,19 @@
 #include "symbol.h"
 #include "table.h"
 
-/* Built before the recorder's reader and the table are: asked for. */
+/* Built before the recorder's reader is: asked for. */
 #pragma weak trace_drain_open
 #pragma weak trace_drain_close
 #pragma weak trace_drain_free
 #pragma weak trace_drain_lost
 #pragma weak trace_drain_path
-#pragma weak trace_verify_new
-#pragma weak trace_attach_new
-#pragma weak trace_ptrace_close
-#pragma weak trace_ptrace_free
-#pragma weak trace_ptrace_coverage
-#pragma weak trace_table_sink
-#pragma weak trace_table_result
-#pragma weak trace_table_merge
-#pragma weak trace_table_check
-#pragma weak trace_table_diff
 
 /* What the report at the end counts. */
 static struct tally {
 	uint64_t calls, escapes[TRACE_EARLY + 1]; /* by cause */
 	uint32_t processes; /* images, one more for each exec */
 	uint64_t begun;
+	char *exe; /* of the first */
 } tally;
 
 static uint64_t
@@ -73,6 +64,8 @@ tally_process(void *arg, const struct trace_process *p)
 	if (p->id > last) {
 		last = p->id;
 		tally.processes++;
+		if (!tally.exe && p->exe)
+			tally.exe = xstrdup(p->exe);
 	}
 }
 
@@ -342,8 +335,6 @@ add_table(const struct trace_opts *o)
 		buf_fmt(path, "%s.kmap", base(o->argv[0]));
 	if (path->len && strcmp(path->s, "-"))
 		try_table(path->s);
-	if (!trace_table_sink)
-		return;
 	trace_sink_add(trace_table_sink(&conf));
 	if (!path->len || strcmp(path->s, "-"))
 		trace_sink_add(&parts);
@@ -390,8 +381,7 @@ report_escapes(void)
 static void
 report_table(const struct trace_opts *o)
 {
-	const struct trace_table_result *r =
-		trace_table_result ? trace_table_result() : NULL;
+	const struct trace_table_result *r = trace_table_result();
 	char *command;
 	unsigned int i;
 
@@ -420,7 +410,9 @@ report_table(const struct trace_opts *o)
 static void
 report(const struct trace_opts *o, const struct trace_run *r, int status)
 {
-	const char *name = o->argc ? base(o->argv[0]) : "attached";
+	const char *name = o->argc ? base(o->argv[0])
+		: tally.exe	   ? base(tally.exe)
+				   : "nothing";
 	char how[64] = "";
 
 	if (r->drain && trace_drain_lost(r->drain))

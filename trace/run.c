@@ -23,13 +23,6 @@
 #pragma weak trace_drain_path
 #pragma weak trace_drain_poll
 #pragma weak trace_drain_exited
-#pragma weak trace_verify_child
-#pragma weak trace_ptrace_begin
-#pragma weak trace_ptrace_poll
-#pragma weak trace_ptrace_fd
-#pragma weak trace_ptrace_ended
-#pragma weak trace_ptrace_leave
-#pragma weak trace_ptrace_tracer
 
 /* What people and init systems send to a program they started. */
 static const int forwarded[] = {
