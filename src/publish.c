@@ -99,7 +99,7 @@ make_file(void)
 void
 kmap_publish_begin_slow(void)
 {
-	struct kmap_pub *p = &kmap_published;
+	struct kmap_pub_head *p = &kmap_published.head;
 
 	kmap_lock(&lock);
 	if (a_load(&kmap_publish_tried) == 0) {
@@ -140,7 +140,7 @@ kmap_publish_room(unsigned int first, unsigned int n)
 		    == 0;
 	if (room && first + n > nconns) {
 		nconns = first + n;
-		a_store_rel(&kmap_published.nconns, nconns);
+		a_store_rel(&kmap_published.head.nconns, nconns);
 	}
 	kmap_unlock(&lock);
 	return room;
@@ -194,7 +194,7 @@ kmap_publish_open(struct kmap_ent *e)
 	p->head_base = e->ep->rx.ring.head;
 	p->tail_base = e->ep->tx.ring.tail;
 	kmap_publish_state(e);
-	a_count(&kmap_published.live, 1u);
+	a_count(&kmap_published.head.live, 1u);
 	/* The reader pairs it with the fields above. */
 	a_store_rel(&p->seq, a_load(&p->seq) | 1u);
 }
@@ -207,7 +207,7 @@ kmap_publish_close(struct kmap_ent *e, int why)
 	uint32_t seq = a_load(&p->seq);
 
 	kmap_stats_of(p, n);
-	a_add(&kmap_published.begun, 1u);
+	a_add(&kmap_published.head.begun, 1u);
 	for (int i = 0; i < KMAP_NSTATS; i++)
 		if (n[i] != 0)
 			kmap_stats_add((enum kmap_stat)i, n[i]);
@@ -216,8 +216,8 @@ kmap_publish_close(struct kmap_ent *e, int why)
 	else
 		a_count(&kmap_stats_why[why], UINT64_C(1));
 	a_store_rel(&p->seq, (seq | 1u) + 1);
-	a_sub(&kmap_published.live, 1u);
-	a_add(&kmap_published.ended, 1u);
+	a_sub(&kmap_published.head.live, 1u);
+	a_add(&kmap_published.head.ended, 1u);
 }
 
 void

@@ -75,8 +75,7 @@ struct kmap_pub_conn {
 };
 _Static_assert(sizeof(struct kmap_pub_conn) == 128, "published");
 
-struct kmap_pub {
-	_Alignas(KMAP_PUB_ALIGN)
+struct kmap_pub_head {
 	kmap_a64 magic;		/* last of the fixed fields */
 	uint32_t version;
 	uint32_t head_size;	/* where conn begins */
@@ -95,9 +94,14 @@ struct kmap_pub {
 	uint64_t spare1[9];
 	kmap_a64 stats[KMAP_PUB_NAMES];	/* enum kmap_stat */
 	kmap_a64 why[KMAP_PUB_NAMES];	/* enum kmap_why */
+};
+_Static_assert(offsetof(struct kmap_pub_head, stats) == 128, "published");
+_Static_assert(sizeof(struct kmap_pub_head) == 640, "published");
+
+struct kmap_pub {
+	_Alignas(KMAP_PUB_ALIGN) struct kmap_pub_head head;
 	_Alignas(KMAP_PUB_ALIGN) struct kmap_pub_conn conn[KMAP_PUB_CONNS];
 };
-_Static_assert(offsetof(struct kmap_pub, stats) == 128, "published");
 _Static_assert(offsetof(struct kmap_pub, conn) == KMAP_PUB_ALIGN, "published");
 
 extern struct kmap_pub kmap_published;

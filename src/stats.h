@@ -40,8 +40,8 @@ enum kmap_stat {
 };
 
 /* They lie where kmap-stat(1) may read them. */
-#define kmap_stats	kmap_published.stats
-#define kmap_stats_why	kmap_published.why
+#define kmap_stats	kmap_published.head.stats
+#define kmap_stats_why	kmap_published.head.why
 
 static inline void
 kmap_stats_count(enum kmap_stat s)

@@ -17,6 +17,7 @@ run()
 	local name=$1 i
 	shift
 	mkfifo "$WORK/$name.in"
+	: >"$WORK/$name.out"
 	if [ -n "${PLAIN-}" ]; then
 		plain_words
 	else

@@ -46,11 +46,12 @@ struct found {
 struct reading {
 	struct stat_proc *p;
 	int fd; /* the memfd */
+	long nspid; /* its pid as it sees itself */
 	size_t net; /* index */
-	struct kmap_pub head;
-	uint32_t nconns;
+	struct kmap_pub_head head;
+	uint32_t nconns, room;
 	struct kmap_pub_conn *conns;
-	struct found *found;
+	struct found *found; /* of `room` records */
 	bool bad;
 };
 
@@ -242,7 +243,7 @@ conn_addresses(struct stat_conn *c, const struct net *n, uint64_t inode)
 /* ---- one process ---- */
 
 static bool
-head_good(const struct kmap_pub *h, off_t size, long nspid)
+head_good(const struct kmap_pub_head *h, off_t size, long nspid)
 {
 	uint32_t n = a_load(&h->nconns);
 
@@ -294,6 +295,12 @@ open_memfd(int fds, const char *name)
 	return fd;
 }
 
+static bool
+read_head(int fd, struct kmap_pub_head *h)
+{
+	return pread(fd, h, sizeof(*h), 0) == (ssize_t)sizeof(*h);
+}
+
 static int
 find_memfd(int dir, long nspid)
 {
@@ -301,7 +308,7 @@ find_memfd(int dir, long nspid)
 	int fd = -1, fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY |
 	    O_CLOEXEC);
 	DIR *d = fds < 0 ? NULL : fdopendir(fds);
-	struct kmap_pub head;
+	struct kmap_pub_head head;
 	struct dirent *de;
 	int tries = 0;
 
@@ -320,7 +327,7 @@ find_memfd(int dir, long nspid)
 		tries++;
 		fd = open_memfd(fds, de->d_name);
 		if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-			pread(fd, &head, HEAD, 0) != (ssize_t)HEAD ||
+			!read_head(fd, &head) ||
 			!head_good(&head, st.st_size, nspid))) {
 			close(fd);
 			fd = -1;
@@ -375,43 +382,49 @@ names(struct stat_proc *p, int dir)
 	}
 }
 
+/* The records are copied anew anyway; what was found out about them stays. */
+static bool
+more_room(struct reading *r, uint32_t n)
+{
+	struct kmap_pub_conn *c = aligned_alloc(_Alignof(struct kmap_pub_conn),
+	    n * sizeof(*c));
+	struct found *f = realloc(r->found, n * sizeof(*f));
+
+	free(r->conns);
+	r->conns = c;
+	if (f != NULL) {
+		memset(f + r->room, 0, (n - r->room) * sizeof(*f));
+		r->found = f;
+		r->room = n;
+	}
+	return c != NULL && f != NULL;
+}
+
 /* All of it, at one time between two ends of connections if that can be had.
  * False: it is not what it was. */
 static bool
 snapshot(struct reading *r)
 {
-	struct kmap_pub after;
+	struct kmap_pub_head after;
 
 	for (int i = 0; i < TORN; i++) {
 		struct stat st;
 		uint32_t n;
 		ssize_t got;
 
-		if (pread(r->fd, &r->head, HEAD, 0) != (ssize_t)HEAD ||
+		if (!read_head(r->fd, &r->head) ||
 		    fstat(r->fd, &st) != 0 ||
-		    !head_good(&r->head, st.st_size, r->head.pid))
+		    !head_good(&r->head, st.st_size, r->nspid))
 			return false;
 		n = a_load(&r->head.nconns);
-		if (n > r->nconns) {
-			struct kmap_pub_conn *c = realloc(r->conns,
-			    n * sizeof(*c));
-			struct found *f = c == NULL ? NULL :
-			    realloc(r->found, n * sizeof(*f));
-
-			if (c != NULL)
-				r->conns = c;
-			if (f == NULL)
-				return false;
-			memset(f + r->nconns, 0,
-			    (n - r->nconns) * sizeof(*f));
-			r->found = f;
-		}
+		if (n > r->room && !more_room(r, n))
+			return false;
 		r->nconns = n;
 		if (n == 0)
 			return true;
 		got = pread(r->fd, r->conns, n * sizeof(*r->conns), HEAD);
 		if (got != (ssize_t)(n * sizeof(*r->conns)) ||
-		    pread(r->fd, &after, HEAD, 0) != (ssize_t)HEAD)
+		    !read_head(r->fd, &after))
 			return false;
 		if (a_load(&r->head.begun) == a_load(&r->head.ended) &&
 		    a_load(&after.begun) == a_load(&r->head.begun))
@@ -658,13 +671,15 @@ look_at(struct all *all, pid_t pid, const struct stat_want *w)
 {
 	char path[32];
 	struct reading *r;
+	long nspid;
 	int dir, fd;
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return true;
-	fd = find_memfd(dir, own_pid(dir, pid));
+	nspid = own_pid(dir, pid);
+	fd = find_memfd(dir, nspid);
 	if (fd < 0 && !(w->all && has_library(dir))) {
 		close(dir);
 		return true;
@@ -685,6 +700,7 @@ look_at(struct all *all, pid_t pid, const struct stat_want *w)
 	r = &all->r[all->n];
 	memset(r, 0, sizeof(*r));
 	r->fd = fd;
+	r->nspid = nspid;
 	r->p = calloc(1, sizeof(*r->p));
 	if (r->p != NULL) {
 		all->n++;

@@ -271,8 +271,9 @@ static void
 sort(struct stat_all *a)
 {
 	for (size_t i = 0; i < a->nprocs; i++)
-		qsort(a->procs[i].conns, a->procs[i].nconns,
-		    sizeof(*a->procs[i].conns), by_conn);
+		if (a->procs[i].nconns != 0)
+			qsort(a->procs[i].conns, a->procs[i].nconns,
+			    sizeof(*a->procs[i].conns), by_conn);
 	qsort(a->procs, a->nprocs, sizeof(*a->procs), by_proc);
 }
 
@@ -350,8 +351,9 @@ copy(struct stat_all *to, const struct stat_all *from)
 			to->nprocs = i;
 			return false;
 		}
-		memcpy(p->conns, from->procs[i].conns,
-		    p->nconns * sizeof(*p->conns));
+		if (p->nconns != 0)
+			memcpy(p->conns, from->procs[i].conns,
+			    p->nconns * sizeof(*p->conns));
 	}
 	return true;
 }
