@@ -222,7 +222,7 @@ kmap_obey_load(const char *path)
 	struct kmap_table t;
 	char why[400];
 
-	if (kmap_table_load(&t, path, &e) != 0) {
+	if (kmap_table_load_rules(&t, path, &e) != 0) {
 		kmap_table_error_text(&e, path, why, sizeof(why));
 		kmap_log_always("KMAP_TABLE is refused, connections stay on "
 		    "TCP: %s", why);

@@ -118,15 +118,15 @@ const struct kmap_kind kmap_kinds[] = {
 	    "Other programs that ran under it; the table is theirs, too."),
 	KIND("endpoint", f_endpoint, .many = true, .about =
 	    "What may move (emulate), what stays with the kernel, and why."),
-	KIND("call", f_call, .open = true, .about =
+	KIND("call", f_call, .open = true, .evidence = true, .about =
 	    "Functions; count 0: imported, but not called in these runs."),
-	KIND("path", f_path, .open = true, .about =
+	KIND("path", f_path, .open = true, .evidence = true, .about =
 	    "How they are called, innermost frame first."),
-	KIND("pollset", f_pollset, .open = true, .about =
+	KIND("pollset", f_pollset, .open = true, .evidence = true, .about =
 	    "What is waited for together."),
-	KIND("passing", f_passing, .open = true, .about =
+	KIND("passing", f_passing, .open = true, .evidence = true, .about =
 	    "Descriptors that went to, or came from, another process."),
-	KIND("escape", f_escape, .open = true, .about =
+	KIND("escape", f_escape, .open = true, .evidence = true, .about =
 	    "System calls that no wrapper sees."),
 };
 const unsigned int kmap_nkinds = kmap_countof(kmap_kinds);
@@ -149,6 +149,7 @@ struct parser {
 	char *p, *end;		/* *end is '\0' */
 	const char *bol;	/* where the line begins */
 	unsigned int line;
+	bool rules_only;	/* evidence is checked, and not kept */
 	int err;
 };
 
@@ -393,14 +394,24 @@ basic(struct parser *ps)
 		    "strings stand on one line");
 		return NULL;
 	}
-	for (ps->p++; *ps->p != '"'; ) {
-		if (*ps->p == '\n' || ps->p >= ps->end) {
-			fail(ps, ps->p, "the line ends within a string");
+	for (ps->p++; ; ) {
+		char *p = ps->p;
+		size_t n;
+
+		while (*p != '"' && *p != '\\' && *p != '\n' && *p != '\0')
+			p++;
+		n = (size_t)(p - ps->p);
+		if (to != ps->p)
+			memmove(to, ps->p, n);
+		to += n;
+		ps->p = p;
+		if (*p == '"')
+			break;
+		if (*p != '\\') {
+			fail(ps, p, "the line ends within a string");
 			return NULL;
 		}
-		if (*ps->p != '\\')
-			*to++ = *ps->p++;
-		else if (!escape(ps, &to))
+		if (!escape(ps, &to))
 			return NULL;
 	}
 	ps->p++;
@@ -959,23 +970,26 @@ program_good(struct parser *ps, const struct kmap_section *s)
 	return true;
 }
 
+/* One thing of an open section. */
+static bool
+entry_good(struct parser *ps, const struct kmap_kind *k,
+    const struct kmap_value *v)
+{
+	if (v->type != KMAP_INLINE)
+		return fail_at(ps, v->line, v->column,
+		    "\"%s\" takes an inline table, not %s", v->key,
+		    type_names[v->type]);
+	return fields_good(ps, k, v->first, v->line, v->column);
+}
+
+/* All pairs of a section are read. */
 static bool
 section_good(struct parser *ps, const struct kmap_section *s)
 {
 	const struct kmap_kind *k = s->kind;
 
-	if (k->open) {
-		for (const struct kmap_value *v = s->first; v != NULL;
-		    v = v->next) {
-			if (v->type != KMAP_INLINE)
-				return fail_at(ps, v->line, v->column,
-				    "\"%s\" takes an inline table, not %s",
-				    v->key, type_names[v->type]);
-			if (!fields_good(ps, k, v->first, v->line, v->column))
-				return false;
-		}
+	if (k->open)
 		return names_differ(ps, s->first);
-	}
 	if (!fields_good(ps, k, s->first, s->line, 1))
 		return false;
 	if (k->fields == f_endpoint)
@@ -1061,14 +1075,22 @@ pairs(struct parser *ps, struct kmap_section *s)
 
 	for (;;) {
 		struct kmap_value *v;
+		size_t used;
 
 		lines(ps);
 		if (*ps->p == '[' || ps->p >= ps->end)
 			return section_good(ps, s);
 		v = value_new(ps);
+		used = ps->t->arena_used;
 		if (v == NULL || !key(ps, v) || !value(ps, v, 0) ||
 		    !line_end(ps, "a value"))
 			return false;
+		if (s->kind->open && !entry_good(ps, s->kind, v))
+			return false;
+		if (ps->rules_only && s->kind->evidence) {
+			v->first = NULL;
+			ps->t->arena_used = used;
+		}
 		*last = v;
 		last = &v->next;
 	}
@@ -1303,10 +1325,12 @@ arena(struct kmap_table *t, size_t n, struct kmap_table_error *e)
 
 /* The text lies at the arena's start. */
 static int
-parse(struct kmap_table *t, size_t n, struct kmap_table_error *e)
+parse(struct kmap_table *t, size_t n, bool rules_only,
+    struct kmap_table_error *e)
 {
 	struct parser ps = { .t = t, .e = e, .p = t->arena,
-		.end = (char *)t->arena + n, .bol = t->arena, .line = 1 };
+		.end = (char *)t->arena + n, .bol = t->arena, .line = 1,
+		.rules_only = rules_only };
 
 	*ps.end = '\0';
 	if (characters(&ps) && sections(&ps) && rules(&ps))
@@ -1327,11 +1351,11 @@ kmap_table_parse(struct kmap_table *t, const void *text, size_t n,
 	if (r != 0)
 		return r;
 	memcpy(t->arena, text, n);
-	return parse(t, n, e);
+	return parse(t, n, false, e);
 }
 
-int
-kmap_table_load(struct kmap_table *t, const char *path,
+static int
+load(struct kmap_table *t, const char *path, bool rules_only,
     struct kmap_table_error *e)
 {
 	int fd = (int)kmap_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY |
@@ -1368,7 +1392,21 @@ kmap_table_load(struct kmap_table *t, const char *path,
 		kmap_table_free(t);
 		return no(e, (int)n, "it cannot be read (errno %d)", -(int)n);
 	}
-	return parse(t, got, e);
+	return parse(t, got, rules_only, e);
+}
+
+int
+kmap_table_load(struct kmap_table *t, const char *path,
+    struct kmap_table_error *e)
+{
+	return load(t, path, false, e);
+}
+
+int
+kmap_table_load_rules(struct kmap_table *t, const char *path,
+    struct kmap_table_error *e)
+{
+	return load(t, path, true, e);
 }
 
 void

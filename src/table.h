@@ -68,6 +68,7 @@ struct kmap_kind {
 	const char *name;
 	bool many;		/* [[name]] */
 	bool open;
+	bool evidence;		/* nothing is decided by it */
 	const char *about;	/* the comment that a writer puts above it */
 	const struct kmap_field *fields;
 	unsigned int nfields;
@@ -124,6 +125,9 @@ struct kmap_table_error {
  * bad table. After an error there is nothing to free.
  */
 int kmap_table_load(struct kmap_table *t, const char *path,
+    struct kmap_table_error *e);
+/* The same for who obeys: what is mere evidence is checked, and left out. */
+int kmap_table_load_rules(struct kmap_table *t, const char *path,
     struct kmap_table_error *e);
 int kmap_table_parse(struct kmap_table *t, const void *text, size_t n,
     struct kmap_table_error *e);

@@ -37,8 +37,8 @@ is "$("$KMAP_TRACE" --check "$srcdir/table/good.kmap" 2>&1)" "" \
 
 is "$("$KMAP_TRACE" --check none . 2>&1)" "none: there is no such file
 .: it is not a regular file" "no file, and no regular file"
-head -c 4194305 /dev/zero >large
-is "$("$KMAP_TRACE" --check large 2>&1)" "large: larger than 4194304 bytes" \
+head -c 16777217 /dev/zero >large
+is "$("$KMAP_TRACE" --check large 2>&1)" "large: larger than 16777216 bytes" \
 	"a large file"
 bad '1:1: a table begins with "kmap-table = 1"' ''
 bad '1:1: a table begins with "kmap-table = 1"' '<html>\n'

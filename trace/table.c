@@ -1255,6 +1255,17 @@ hash(uint64_t h, const char *s)
 	return (h ^ 1) * 0x100000001b3u;
 }
 
+static int
+by_count(const void *a, const void *b)
+{
+	const struct path *x = a, *y = b;
+
+	return x->count > y->count ? -1 : x->count < y->count;
+}
+
+/* What all paths may take of a file that is limited: the frequent ones. */
+#define PATHS_MAX (KMAP_TABLE_MAX / 4 * 3)
+
 static void
 put_paths(struct kmap_section **list)
 {
@@ -1262,7 +1273,9 @@ put_paths(struct kmap_section **list)
 	struct kmap_value *v, *frames, **last = &s->first;
 	struct tally ids = {0};
 	char name[160], frame[300], id[20];
+	size_t size = 0;
 
+	qsort(paths, npaths, sizeof(*paths), by_count);
 	for (size_t i = 0; i < npaths; i++) {
 		const struct path *p = &paths[i];
 		uint64_t h = 0xcbf29ce484222325u, *known;
@@ -1272,12 +1285,19 @@ put_paths(struct kmap_section **list)
 		for (size_t k = 0; k < p->n; k++) {
 			frame_text(p->frames[k], frame, sizeof(frame));
 			h = hash(h, frame);
+			/* Quotes, a comma, and what has to be escaped. */
+			size += 2 * strlen(frame) + 8;
 		}
 		known = tally(&ids, h, 0);
 		if (*known) {
 			v = (struct kmap_value *)(uintptr_t)*known;
 			v->first->next->integer += (int64_t)p->count;
 			continue;
+		}
+		if (size > PATHS_MAX) {
+			say("the table has the %zu most frequent of %zu call "
+				"paths", i, npaths);
+			break;
 		}
 		snprintf(id, sizeof(id), "%016llx", (unsigned long long)h);
 		v = tv_list(last, id, KMAP_INLINE);
