@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Source 1: the recorder's rings. The region is made here, the recorders of
  * the traced programs write into it, and poll turns what they wrote into

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The shared mapping between libkmaptrace.so (in the traced programs) and
  * kmap-trace, which makes it, drains it and removes it.
@@ -197,6 +198,25 @@ struct kt_endpoint {
 };
 
 _Static_assert(sizeof(struct kt_endpoint) == 32, "layout");
+
+/*
+ * Items whose form is not event.h's: an address is a raw sockaddr, KT_POLL and
+ * KT_EPOLL hold these. The event that a wait returned names no fd; the reader
+ * knows from epoll_ctl which one the data belong to.
+ */
+struct kt_poll {
+	int32_t fd;
+	uint32_t events, revents, ep, kind;
+};
+
+struct kt_epoll {
+	uint64_t data;
+	int32_t fd; /* -1 in the events of a wait */
+	uint32_t events, ep, kind;
+};
+
+_Static_assert(sizeof(struct kt_poll) == 20, "layout");
+_Static_assert(sizeof(struct kt_epoll) == 24, "layout");
 
 /* In the arena. */
 struct kt_stack {
