@@ -9,6 +9,7 @@ events_LDADD = $(top_builddir)/trace/libsinks.la
 
 TRACE_TESTS = \
 	t7020-sinks.t \
+	t7030-trace.t \
 	t7040-elf.t
 
 dist_check_SCRIPTS += $(TRACE_TESTS)

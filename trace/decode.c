@@ -383,8 +383,8 @@ trace_call_name(const struct trace_call *c)
 {
 	/* An escape's function is the one that it hid in. */
 	return c->escape == TRACE_COVERED && c->fn && c->fn[0]
-		       ? c->fn
-		       : trace_sys_name(c->sys);
+		? c->fn
+		: trace_sys_name(c->sys);
 }
 
 bool
@@ -708,7 +708,8 @@ put_fds(struct writer *w, const struct trace_item *it)
 	for (i = 0; i < n; i++) {
 		memcpy(&fd, (const char *)it->data + i * sizeof(fd),
 			sizeof(fd));
-		buf_fmt(w->b, "%s%d", i ? (w->json ? "," : ", ") : "", fd);
+		buf_str(w->b, i ? (w->json ? "," : ", ") : "");
+		put_fd(w, fd, fd == w->c->fd ? w->c->ep : 0);
 	}
 	buf_char(w->b, ']');
 }
@@ -1101,10 +1102,17 @@ put_buffer(struct writer *w, unsigned int at, uint64_t v)
 	const struct trace_item *it = find_item(w->c, at, TRACE_ITEM_DATA);
 	uint64_t len = at + 1 < w->c->nargs ? w->c->args[at + 1] : 0;
 
-	if (!it || w->c->err)
-		put_ptr(w, v);
+	/* What was to be sent is shown also when it was not taken. */
+	if (!w->c->err || meant(w, 1))
+		len = meant(w, len);
 	else
-		put_data(w, it->data, it->len, meant(w, len));
+		it = NULL;
+	if (it)
+		put_data(w, it->data, it->len, len);
+	else if (!w->c->err && !len)
+		put_data(w, "", 0, 0);
+	else
+		put_ptr(w, v);
 }
 
 static void
@@ -1131,12 +1139,7 @@ put_arg(struct writer *w, char letter, unsigned int at)
 		put_hex(w, v);
 		break;
 	case 'd':
-		/* What was sent is shown also when it was not taken. */
-		it = find_item(c, at, TRACE_ITEM_DATA);
-		if (it && c->err && meant(w, 1) && at + 1 < c->nargs)
-			put_data(w, it->data, it->len, c->args[at + 1]);
-		else
-			put_buffer(w, at, v);
+		put_buffer(w, at, v);
 		break;
 	case 'v':
 		put_iov(w, at, at + 1 < c->nargs ? c->args[at + 1] : 0);
@@ -1349,8 +1352,8 @@ put_args(struct writer *w)
 	char letter;
 	int len;
 
-	if (c->escape == TRACE_COVERED && c->fn &&
-		!strcmp(c->fn, "syscall") && c->sys >= 0) {
+	if (c->escape == TRACE_COVERED && c->fn && !strcmp(c->fn, "syscall") &&
+		c->sys >= 0) {
 		if (!w->json) {
 			buf_fmt(w->b, "SYS_%s", trace_sys_name(c->sys));
 			sep = ", ";
@@ -1370,7 +1373,9 @@ put_args(struct writer *w)
 		sep = w->json ? "," : ", ";
 		if (w->json)
 			buf_fmt(w->b, "\"%.*s\":", len, name);
-		if (letter == 'f' && i < c->nargs && (int)c->args[i] == c->fd)
+		if (letter == 'j' ||
+			(letter == 'f' && i < c->nargs &&
+				(int)c->args[i] == c->fd))
 			shown = true;
 		put_arg(w, letter, i);
 	}

@@ -22,13 +22,6 @@
 #include "symbol.h"
 #include "table.h"
 
-/* Built before the recorder's reader is: asked for. */
-#pragma weak trace_drain_open
-#pragma weak trace_drain_close
-#pragma weak trace_drain_free
-#pragma weak trace_drain_lost
-#pragma weak trace_drain_path
-
 /* What the report at the end counts. */
 static struct tally {
 	uint64_t calls, escapes[TRACE_EARLY + 1]; /* by cause */
@@ -487,7 +480,7 @@ trace(const struct trace_opts *o)
 	look(o, &p);
 	add_sinks(o);
 	add_table(o);
-	if (!trace_drain_open || trace_drain_open(&r.drain, &conf) < 0)
+	if (trace_drain_open(&r.drain, &conf) < 0)
 		return EXIT_FAILURE;
 	if (o->verify || p.obstacle != TRACE_PRELOADS) {
 		r.ptrace = trace_verify_new(trace_drain_path(r.drain), &pconf);

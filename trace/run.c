@@ -19,11 +19,6 @@
 
 #include "out.h"
 
-#pragma weak trace_drain_preload
-#pragma weak trace_drain_path
-#pragma weak trace_drain_poll
-#pragma weak trace_drain_exited
-
 /* What people and init systems send to a program they started. */
 static const int forwarded[] = {
 	SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -278,6 +273,9 @@ ended(const struct trace_run *r, pid_t pid, int *status)
 	if (waitpid(pid, status, WNOHANG) != pid)
 		return false;
 	program = 0;
+	/* Its last calls, before its end is told. */
+	if (r->ptrace)
+		trace_ptrace_poll(r->ptrace, r->drain);
 	trace_drain_exited(r->drain, pid, *status);
 	return true;
 }
