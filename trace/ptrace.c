@@ -224,8 +224,8 @@ thread_free(struct tracee *t)
 }
 
 /* Numbers of /proc/TID/status; own_tid as its own pid namespace has it. */
-static void
-read_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *own_tid)
+void
+tracer_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *own_tid)
 {
 	char path[64], line[256];
 	FILE *f;
@@ -339,7 +339,7 @@ adopt(struct tracee *t)
 
 	if (t->image)
 		return;
-	read_status(t->tid, &tgid, &ppid, &t->own_tid);
+	tracer_status(t->tid, &tgid, &ppid, &t->own_tid);
 	if (!some_thread_of(tgid, &im)) {
 		struct image *parent;
 
@@ -533,6 +533,7 @@ on_entry(struct tracee *t)
 	tracer.counted = true;
 	if (inside != KT_OUTSIDE && verify_matches(inside, nr)) {
 		tracer.counts[nr].recorded++;
+		tracer.counts[nr].network++;
 		/* What it makes of fds is seen when somebody asks. */
 		fds_entry(t, nr, args);
 		return;
@@ -575,7 +576,7 @@ on_exec(struct tracee *t)
 		if (threads[i] && threads[i] != &gone && threads[i] != t &&
 			threads[i]->image == old && old)
 			thread_free(threads[i]);
-	read_status(t->tid, &tgid, &ppid, &t->own_tid);
+	tracer_status(t->tid, &tgid, &ppid, &t->own_tid);
 	im = new_image(t->tid, ppid);
 	im->users = 1;
 	im->program = true;
@@ -630,6 +631,8 @@ on_exit_event(struct tracee *t)
 	}
 #endif
 	t->last = -1;
+	/* When its parent learns of the end, all has been told. */
+	tracer_flush();
 }
 
 static void

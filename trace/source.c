@@ -4,6 +4,7 @@
 
 #include "ptrace.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +23,7 @@
 
 /* Built before the recorder's reader is. */
 #pragma weak trace_drain_process
+#pragma weak trace_drain_poll
 
 struct held {
 	struct held *next;
@@ -145,41 +147,44 @@ trace_verify_child(struct trace_ptrace *x)
 
 /* The tracer: nothing of the terminal's, none of kmap-trace's files. */
 static void
-become_tracer(struct trace_ptrace *x, pid_t parent)
+set_apart(struct trace_ptrace *x, int *go)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE,
-		SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU};
-	struct wire_failed f;
+		SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU};
 	sigset_t none;
-	int keep[2], top = 0;
+	int top;
 
 	setsid();
 	prctl(PR_SET_NAME, "kmap-ptrace");
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
-	signal(SIGUSR1, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Descriptors of others, held here, would hold up their ends. */
-	keep[0] = fcntl(x->out, F_DUPFD_CLOEXEC, 64);
-	keep[1] = x->go[1] < 0 ? -1 : fcntl(x->go[1], F_DUPFD_CLOEXEC, 64);
-	for (int i = 0; i < 2; i++)
-		if (keep[i] > top)
-			top = keep[i];
+	tracer.out = x->out < 0 ? -1 : fcntl(x->out, F_DUPFD_CLOEXEC, 64);
+	*go = x->go[1] < 0 ? -1 : fcntl(x->go[1], F_DUPFD_CLOEXEC, 64);
 	syscall(SYS_close_range, 0, 63, 0);
+	top = tracer.out > *go ? tracer.out : *go;
 	for (int fd = 64; fd < top; fd++)
-		if (fd != keep[0] && fd != keep[1])
+		if (fd != tracer.out && fd != *go)
 			close(fd);
-	syscall(SYS_close_range, top + 1, ~0u, 0);
+	syscall(SYS_close_range, top < 64 ? 64 : top + 1, ~0u, 0);
 
 	tracer.verify = x->verify;
 	tracer.pid = x->pid;
 	tracer.data = x->o.data;
 	tracer.frames = x->o.frames;
-	tracer.out = keep[0];
+}
+
+static void
+become_tracer(struct trace_ptrace *x, pid_t parent)
+{
+	struct wire_failed f = {.pid = x->pid};
+	int go;
+
+	set_apart(x, &go);
 	f.error = x->region ? -verify_map(x->region) : 0;
-	f.pid = x->pid;
 	if (!f.error)
 		f.error = -attach_seize(x->pid, &f.pid);
 	if (f.error) {
@@ -193,56 +198,90 @@ become_tracer(struct trace_ptrace *x, pid_t parent)
 	tracer_flush();
 	/* kmap-trace's end is a reason to leave. */
 	prctl(PR_SET_PDEATHSIG, SIGUSR1);
-	if (keep[1] >= 0) {
-		if (write(keep[1], "", 1) < 0) {
+	if (go >= 0) {
+		if (write(go, "", 1) < 0) {
 			/* then the program is gone, which wait tells */
 		}
-		close(keep[1]);
+		close(go);
 	}
 	tracer_main(getppid() != parent);
+}
+
+/* A number that a line of /proc/PID/status begins with, or -1. */
+static long
+status_number(pid_t pid, const char *key)
+{
+	char path[64], line[256];
+	long v = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (v < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			v = atol(line + strlen(key));
+	fclose(f);
+	return v;
+}
+
+static char
+yama_scope(void)
+{
+	int fd = open(
+		"/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+	char scope = '0';
+
+	if (fd >= 0) {
+		if (read(fd, &scope, 1) != 1)
+			scope = '0';
+		close(fd);
+	}
+	return scope;
 }
 
 static void
 say_failure(const struct trace_ptrace *x)
 {
-	int err = x->failure.error;
-	char scope = 0;
-	int fd;
+	long tracer = status_number(x->pid, "TracerPid:");
+	long uid = status_number(x->pid, "Uid:");
+	char scope = yama_scope();
 
-	if (err != EPERM) {
-		fprintf(stderr, "kmap-trace: cannot trace process %d: %s\n",
-			x->pid, strerror(err));
-		return;
-	}
-	fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (read(fd, &scope, 1) != 1)
-			scope = 0;
-		close(fd);
-	}
 	fprintf(stderr, "kmap-trace: cannot trace process %d: ", x->pid);
-	if (scope == '3')
+	if (x->failure.error != EPERM)
+		fprintf(stderr, "%s\n", strerror(x->failure.error));
+	else if (tracer > 0)
+		fprintf(stderr,
+			"process %ld (a debugger, strace?) traces it already, "
+			"and there can be one only: end that first\n",
+			tracer);
+	else if (geteuid() && uid >= 0 && uid != geteuid())
+		fprintf(stderr,
+			"it is another user's (uid %ld): run "
+			"kmap-trace as root or as that user\n",
+			uid);
+	else if (scope == '3')
 		fprintf(stderr,
 			"this system forbids ptrace until it is "
-			"rebooted (kernel.yama.ptrace_scope is 3)\n");
-	else if (scope == '2')
+			"booted again (kernel.yama.ptrace_scope is "
+			"3)\n");
+	else if (geteuid() && scope == '2')
 		fprintf(stderr,
 			"only root may trace here "
 			"(kernel.yama.ptrace_scope is 2): run "
 			"kmap-trace as root\n");
-	else if (scope == '1' && !x->verify)
+	else if (geteuid() && scope == '1' && !x->verify)
 		fprintf(stderr,
-			"only a program's parent may trace it here: "
-			"start it with kmap-trace, or run kmap-trace "
-			"as root, or \"sysctl "
-			"kernel.yama.ptrace_scope=0\"\n");
+			"a program may be traced by its parent only "
+			"(kernel.yama.ptrace_scope is 1): start it "
+			"with kmap-trace, or run kmap-trace as root\n");
 	else
 		fprintf(stderr,
-			"it is another user's, or has privileges, or "
-			"is being traced already (see TracerPid in "
-			"/proc/%d/status): run kmap-trace as root, or "
-			"as that user, or end the other tracer\n",
-			x->pid);
+			"the kernel does not permit it (it has "
+			"privileges that you lack, or a container "
+			"forbids ptrace): run kmap-trace as root, "
+			"where CAP_SYS_PTRACE is granted\n");
 }
 
 static void
@@ -743,6 +782,9 @@ take_call(struct trace_ptrace *x, const struct wire_head *head, char *body,
 	s = image(x, w.image);
 	if (!s || !s->strings)
 		return;
+	/* What the recorder wrote before this call lies in its ring. */
+	if (s->w.recorded && x->d && !recorded(x, s))
+		trace_drain_poll(x->d, 0);
 	release(x, s, false);
 	if (!s->held && (!s->w.recorded || !x->d || recorded(x, s))) {
 		emit(x, s, body, len);
@@ -838,6 +880,80 @@ dispatch(struct trace_ptrace *x, const struct wire_head *h, char *body)
 	}
 }
 
+static bool
+listed(const pid_t *pids, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* Adds the processes that those in the list have made. */
+static size_t
+add_children(pid_t *pids, size_t n, size_t max)
+{
+	size_t before;
+
+	do {
+		DIR *dir = opendir("/proc");
+		struct dirent *e;
+
+		before = n;
+		while (dir && (e = readdir(dir))) {
+			pid_t pid = atoi(e->d_name), tgid, ppid, own;
+
+			if (pid <= 0 || n == max || listed(pids, n, pid))
+				continue;
+			tracer_status(pid, &tgid, &ppid, &own);
+			if (listed(pids, n, ppid))
+				pids[n++] = pid;
+		}
+		if (dir)
+			closedir(dir);
+	} while (n > before);
+	return n;
+}
+
+/*
+ * The tracer was killed. What it traced has the filter still, and each call
+ * that meets it fails for want of a tracer: another, mute one is needed, and
+ * at once.
+ */
+static void
+replace_tracer(struct trace_ptrace *x)
+{
+	enum {
+		MAX = 4096
+	};
+	pid_t *pids, failed;
+	size_t n = 0;
+	int go;
+
+	x->tracer = fork();
+	if (x->tracer) {
+		fprintf(stderr,
+			"kmap-trace: the process that traces was "
+			"killed: the program runs on unwatched\n");
+		return;
+	}
+	/* Those that are known, before all else: time counts. */
+	tracer.verify = tracer.mute = true;
+	attach_seize(x->pid, &failed);
+	pids = must(calloc(MAX, sizeof(*pids)));
+	pids[n++] = x->pid;
+	for (size_t i = 0; i < x->nimages && n < MAX; i++)
+		if (x->images[i] && !x->images[i]->ended &&
+			!listed(pids, n, x->images[i]->w.pid))
+			pids[n++] = x->images[i]->w.pid;
+	for (size_t i = 1; i < n; i++)
+		attach_seize(pids[i], &failed);
+	for (size_t i = n, k = add_children(pids, n, MAX); i < k; i++)
+		attach_seize(pids[i], &failed);
+	set_apart(x, &go);
+	tracer_main(false);
+}
+
 /* Reads what is there and acts on it. */
 static long
 take(struct trace_ptrace *x)
@@ -855,8 +971,13 @@ take(struct trace_ptrace *x)
 		n = read(x->in, x->buf + x->len, x->room - x->len);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (!n)
+		if (!n && !x->left) {
 			x->left = true;
+			if (x->verify && x->ready)
+				replace_tracer(x);
+		}
+		if (!n)
+			close_fd(&x->in); /* at its end it is always readable */
 		if (n <= 0)
 			break;
 		x->len += n;

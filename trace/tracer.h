@@ -115,6 +115,8 @@ struct tracee *tracer_new(pid_t tid);
 size_t tracer_count(void);
 void tracer_each(void (*fn)(struct tracee *t));
 void *tracer_must(void *p);
+/* Of /proc/TID/status; own_tid is the tid in its own pid namespace. */
+void tracer_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *own_tid);
 void tracer_flush(void);
 /* The tracer's life. orphan: kmap-trace has ended already. */
 void tracer_main(bool orphan) __attribute__((noreturn));
