@@ -206,6 +206,7 @@ static struct snapshot {
 	pid_t pid; /* that makes one, or 0 */
 	uint64_t begun, next; /* ns */
 	uint64_t calls; /* that the last one was made of */
+	unsigned int filters; /* of --verify */
 	bool made;
 } snapshot;
 
@@ -221,6 +222,7 @@ make_snapshot(void)
 	buf_fmt(&part, "%s.part", snapshot.table.s);
 	buf_fmt(&tmp, "%s.%d", part.s, getpid());
 	conf.path = tmp.s;
+	conf.filters = snapshot.filters;
 	if (trace_table_sink(&conf)->finish(NULL) < 0 ||
 		rename(tmp.s, part.s) < 0)
 		unlink(tmp.s);
@@ -305,7 +307,7 @@ try_table(const char *path)
 }
 
 static void
-add_table(const struct trace_opts *o)
+add_table(const struct trace_opts *o, bool verify)
 {
 	static const struct trace_sink parts = {
 		.name = "snapshot",
@@ -316,9 +318,11 @@ add_table(const struct trace_opts *o)
 	struct trace_table_conf conf = {
 		.path = o->table,
 		.argv = o->argc ? o->argv : NULL,
+		.filters = verify,
 	};
 	struct trace_buf *path = &snapshot.table;
 
+	snapshot.filters = verify;
 	/* Asked for by those who want no table. */
 	if (o->table && !strcmp(o->table, "/dev/null"))
 		return;
@@ -341,7 +345,7 @@ plural(uint64_t n)
 
 /* How much of what went to the kernel about network fds the recorder saw. */
 static void
-report_coverage(const struct trace_ptrace *x)
+report_coverage(const struct trace_opts *o, const struct trace_ptrace *x)
 {
 	const struct trace_coverage *list;
 	uint64_t network = 0, recorded = 0;
@@ -351,9 +355,17 @@ report_coverage(const struct trace_ptrace *x)
 		network += list[i].network;
 		recorded += list[i].recorded;
 	}
+	if (!network)
+		return;
 	say("coverage: %llu of %llu network system calls (%.1f %%)",
 		(unsigned long long)recorded, (unsigned long long)network,
-		network ? 100.0 * recorded / network : 100.0);
+		100.0 * recorded / network);
+	for (i = 0; i < n && o->summary; i++)
+		say("  %s: %llu of %llu, %llu calls in all",
+			trace_sys_name(list[i].sys),
+			(unsigned long long)list[i].recorded,
+			(unsigned long long)list[i].network,
+			(unsigned long long)list[i].calls);
 }
 
 static void
@@ -383,8 +395,11 @@ report_table(const struct trace_opts *o)
 	if (r->inert)
 		say("it installs a seccomp filter that kills: libkmapemu does "
 		    "nothing in it");
-	say("%u of %u endpoint%s can move to shared memory", r->emulate,
-		r->endpoints, plural(r->endpoints));
+	if (r->endpoints)
+		say("%u of %u endpoint%s can move to shared memory", r->emulate,
+			r->endpoints, plural(r->endpoints));
+	else
+		say("it used no network endpoint");
 	for (i = 0; i < r->nkept && i < SHOWN_KEPT; i++)
 		say("  not %s: %s", r->kept[i], r->why[i]);
 	if (i < r->nkept)
@@ -426,7 +441,7 @@ report(const struct trace_opts *o, const struct trace_run *r, int status)
 		tally.processes, plural(tally.processes),
 		(now() - tally.begun) / 1e9, how);
 	if (r->ptrace && r->drain)
-		report_coverage(r->ptrace);
+		report_coverage(o, r->ptrace);
 	if (r->ptrace)
 		report_escapes();
 	report_table(o);
@@ -475,21 +490,23 @@ trace(const struct trace_opts *o)
 	struct trace_ptrace_options pconf = {.data = o->data, .frames = 64};
 	struct trace_run r = {.argv = o->argv, .quiet = o->quiet};
 	struct trace_program p;
+	bool verify;
 	int status;
 
 	look(o, &p);
+	verify = o->verify || p.obstacle != TRACE_PRELOADS;
 	add_sinks(o);
-	add_table(o);
+	add_table(o, verify);
 	if (trace_drain_open(&r.drain, &conf) < 0)
 		return EXIT_FAILURE;
-	if (o->verify || p.obstacle != TRACE_PRELOADS) {
+	if (verify) {
 		r.ptrace = trace_verify_new(trace_drain_path(r.drain), &pconf);
 		if (!r.ptrace)
 			say("--verify: %s", strerror(errno));
 	}
 	trace_program_free(&p);
 	tally.begun = now();
-	status = o->verify && !r.ptrace ? -EAGAIN : trace_run(&r);
+	status = verify && !r.ptrace ? -EAGAIN : trace_run(&r);
 	if (status >= 0 && r.ptrace)
 		trace_ptrace_close(r.ptrace, r.drain);
 	trace_drain_close(r.drain);
@@ -509,7 +526,7 @@ attach(const struct trace_opts *o)
 	struct trace_run r = {.quiet = o->quiet};
 
 	add_sinks(o);
-	add_table(o);
+	add_table(o, false);
 	r.ptrace = trace_attach_new(&pconf);
 	if (!r.ptrace)
 		fatal("--attach: %s", strerror(errno));

@@ -1729,7 +1729,7 @@ trace_table_sink(const struct trace_table_conf *c)
 	/* Asked again, for a table of what is known so far. */
 	if (!conf.argv)
 		conf.argv = argv;
-	own_filters = filters_of(0);
+	own_filters = filters_of(0) + conf.filters;
 	return &sink;
 }
 

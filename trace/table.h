@@ -19,6 +19,8 @@ struct trace_table_conf {
 	/* The command as the user gave it, NULL at its end; NULL with
 	 * --attach: then the first process that is seen says its own. */
 	char *const *argv;
+	/* Seccomp filters that kmap-trace itself puts on it (--verify). */
+	unsigned int filters;
 };
 
 /*
