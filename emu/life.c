@@ -6,6 +6,7 @@
 
 #include "dir.h"
 #include "env.h"
+#include "kin.h"
 #include "log.h"
 #include "obey.h"
 #include "pair.h"
@@ -105,7 +106,7 @@ reset_if_unread(struct kmap_ent *e, int fd)
 	struct kmap_ep *ep = e->ep;
 	struct linger lg = { .l_onoff = 1 };
 
-	if (ep->link == NULL || a_load(&ep->holders) != 1 || ep->rx.frozen ||
+	if (ep->link == NULL || !kmap_kin_alone(ep) || ep->rx.frozen ||
 	    !kmap_rx_on_ring(ep) || kmap_ring_avail(&ep->rx.ring, 1) <= 0)
 		return;
 	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
@@ -116,10 +117,10 @@ static void
 ends(struct kmap_ent *e, int fd)
 {
 	reset_if_unread(e, fd);
-	if (e->ep->link != NULL && a_load(&e->ep->holders) == 1 &&
+	if (e->ep->link != NULL && kmap_kin_alone(e->ep) &&
 	    kmap_tx_on_ring(e->ep))
 		kmap_tx_finish(e);
-	if (a_load(&e->ep->holders) == 1)
+	if (kmap_kin_alone(e->ep))
 		kmap_tx_last(e, fd);
 }
 
@@ -225,7 +226,7 @@ held_once_more(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
 	if (!e->let_go)
-		a_add(&e->ep->holders, 1u);
+		kmap_kin_child_more(e->ep);
 	kmap_publish_state(e);
 }
 
@@ -234,7 +235,16 @@ held_once_less(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
 	if (!e->let_go)
-		a_sub(&e->ep->holders, 1u);
+		kmap_kin_child_less(e->ep);
+	kmap_publish_state(e);
+}
+
+static void
+left_by_parent(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	if (!e->let_go)
+		kmap_kin_parent_less(e->ep);
 	kmap_publish_state(e);
 }
 
@@ -308,10 +318,13 @@ kmap_fork_before(int kind)
 		return;
 	}
 	kmap_ent_each(settled, NULL);
+	if (kmap_kin_full())
+		kmap_ep_sweep();
 	/* The child's copies of the tables must be whole. */
 	kmap_lock(&kmap_fdtab_lock);
 	kmap_lock(&kmap_links_lock);
 	kmap_links_fork();
+	kmap_kin_child();
 	kmap_ent_each(held_once_more, NULL);
 }
 
@@ -322,6 +335,7 @@ kmap_fork_parent(int kind, pid_t pid)
 		return;
 	if (pid < 0)
 		kmap_ent_each(held_once_less, NULL);
+	kmap_kin_forked(pid);
 	kmap_unlock(&kmap_links_lock);
 	kmap_unlock(&kmap_fdtab_lock);
 	if (pid > 0)
@@ -354,6 +368,7 @@ kmap_fork_child(int kind)
 	a_store(&kmap_fdtab_lock.word, 0u);
 	a_store(&kmap_links_lock.word, 0u);
 	kmap_fdtab_forked();
+	kmap_kin_born(kind == KMAP_daemon);
 	kmap_place_forget();
 	kmap_ent_each(names_are_the_parents, NULL);
 	kmap_pair_forked();
@@ -363,7 +378,7 @@ kmap_fork_child(int kind)
 		kmap_stats_reset();
 	/* The parent ended inside libc, where nobody let go for it. */
 	if (kind == KMAP_daemon)
-		kmap_ent_each(held_once_less, NULL);
+		kmap_ent_each(left_by_parent, NULL);
 }
 
 /* ---- a new image ---- */
@@ -381,11 +396,36 @@ before_image(struct kmap_ent *e, void *arg)
 	/* It lives on in a program that knows nothing of the rings. While
 	 * another process of the family holds it, too, that one goes on,
 	 * unless it is handed over as standard input or output. */
-	if (a_load(&e->ep->holders) == 1 || fd == 0)
+	if (kmap_kin_alone(e->ep) || fd == 0)
 		kmap_go_down(e, fd, KMAP_WHY_PASSED);
 	else if (fd <= 2)
 		/* It only writes: the unread bytes stay the others'. */
 		kmap_tx_finish(e);
+}
+
+/*
+ * What others of the family hold, too, is theirs from now on: without this a
+ * child that merely ends would keep its parent's connections from ever
+ * moving, and their slots from being used again. What nobody else holds stays
+ * ours until this process is dead: then it is found.
+ */
+static void
+held_by_others(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	if (!e->let_go)
+		e->let_go = kmap_kin_leave(e->ep);
+	kmap_publish_state(e);
+}
+
+static void
+held_again(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	if (e->let_go)
+		kmap_kin_again(e->ep);
+	e->let_go = false;
+	kmap_publish_state(e);
 }
 
 static bool image_tried;
@@ -397,7 +437,7 @@ kmap_exec_before(char *const envp[])
 		return envp;
 	kmap_ent_each(before_image, NULL);
 	kmap_stats_write();
-	kmap_ent_each(held_once_less, NULL);
+	kmap_ent_each(held_by_others, NULL);
 	image_tried = true;
 	return envp;
 }
@@ -408,30 +448,18 @@ kmap_exec_failed(void)
 	if (!image_tried || kmap_vfork_child())
 		return;
 	image_tried = false;
-	kmap_ent_each(held_once_more, NULL);
+	kmap_ent_each(held_again, NULL);
 	/* The line is out: what follows is counted anew. */
 	kmap_stats_reset();
 }
 
 /* ---- the end ---- */
 
-/*
- * What others of the family hold, too, is theirs from now on: without this a
- * child that merely ends would keep its parent's connections from ever
- * moving, and their slots from being used again.
- */
 static void
 at_end(struct kmap_ent *e, void *arg)
 {
-	uint32_t h = a_load(&e->ep->holders);
-
-	(void)arg;
 	ends(e, e->fd);
-	while (h > 1 && !e->let_go) {
-		if (a_cas(&e->ep->holders, h, h - 1))
-			e->let_go = true;
-		h = a_load(&e->ep->holders);
-	}
+	held_by_others(e, arg);
 }
 
 void
@@ -454,7 +482,7 @@ fini(void)
 static void
 leave_ring(struct kmap_ent *e, void *why)
 {
-	if (a_load(&e->ep->holders) == 1 &&
+	if (kmap_kin_alone(e->ep) &&
 	    (e->ep->link != NULL || e->noffers != 0))
 		kmap_go_down(e, e->fd, (enum kmap_why)(uintptr_t)why);
 }

@@ -103,7 +103,7 @@ struct kmap_ep {
 	kmap_a32 why;
 	kmap_a32 role;			/* KMAP_CONNECTOR or KMAP_ACCEPTOR */
 	kmap_a32 nonblock;		/* O_NONBLOCK of the description */
-	kmap_a32 holders;		/* processes that hold it */
+	kmap_a64 held;			/* by which processes: kin.h */
 	kmap_a32 gen;			/* odd while in use */
 	/* An errno that one call is told, as the kernel's sk_err: the peer
 	 * died with bytes unread; recvmmsg met it behind a message. */
@@ -121,6 +121,7 @@ struct kmap_ep {
 		kmap_a32 val[KMAP_KEEPS];	/* the program's */
 	} keep;
 	struct kmap_link *link;
+	uint64_t link_id;		/* tells whose pointer that is */
 	struct kmap_slot_shm *shm;
 	uint64_t rcvtimeo;		/* ns, 0: none */
 	uint64_t sndtimeo;
@@ -153,6 +154,8 @@ kmap_ep_error(struct kmap_ep *ep)
 struct kmap_ep *kmap_ep_alloc(void);
 /* The last holder let go. */
 void kmap_ep_free(struct kmap_ep *ep);
+/* Finds what dead processes of the family held. */
+void kmap_ep_sweep(void);
 /* In the child of a fork: the parent's free list is not ours. */
 void kmap_ep_forget_pool(void);
 /* Its endpoint stays on TCP for good from now on; only the first reason

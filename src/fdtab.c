@@ -4,6 +4,7 @@
 #include "fdtab.h"
 
 #include "env.h"
+#include "kin.h"
 #include "link.h"
 #include "obey.h"
 #include "pair.h"
@@ -110,7 +111,8 @@ ep_quiet(const struct kmap_ep *ep)
 
 /*
  * What could not be listed when it was freed: another process of the family
- * let go last, or a thread was in the kernel with it. ep_lock is held.
+ * let go last, or was killed with it, or a thread was in the kernel with it.
+ * ep_lock is held.
  */
 static void
 ep_sweep(void)
@@ -119,10 +121,28 @@ ep_sweep(void)
 
 	for (struct kmap_ep *c = ep_chunks; c != NULL;
 	    c = c[EP_CHUNK - 1].next_free)
-		for (int i = 0; i < EP_CHUNK - 1; i++)
-			if (!(a_load_acq(&c[i].gen) & 1) &&
-			    c[i].owner == pid && ep_quiet(&c[i]))
-				ep_list(&c[i]);
+		for (int i = 0; i < EP_CHUNK - 1; i++) {
+			struct kmap_ep *ep = &c[i];
+
+			if (ep->owner != pid)
+				continue;
+			if (a_load_acq(&ep->gen) & 1) {
+				if (!kmap_kin_orphan(ep))
+					continue;
+				kmap_pair_orphan(ep);
+				a_add(&ep->gen, 1u);
+				ep_list(ep);
+			} else if (ep_quiet(ep))
+				ep_list(ep);
+		}
+}
+
+void
+kmap_ep_sweep(void)
+{
+	kmap_lock(&ep_lock);
+	ep_sweep();
+	kmap_unlock(&ep_lock);
 }
 
 static void
@@ -156,7 +176,7 @@ kmap_ep_alloc(void)
 		gen = a_load(&ep->gen);
 		memset(ep, 0, sizeof(*ep));
 		ep->rcvlowat = 1;
-		a_store(&ep->holders, 1u);
+		kmap_kin_hold(ep);
 		a_store_rel(&ep->gen, gen + 1);
 		/* Last, and under the lock: with an even gen it is swept. */
 		ep->owner = kmap_sys_getpid();
@@ -319,7 +339,7 @@ kmap_ent_close(struct kmap_ent *e)
 	enum kmap_why why = kmap_pair_verdict(e);
 	bool last;
 
-	last = !e->let_go && a_sub(&ep->holders, 1u) == 1;
+	last = !e->let_go && kmap_kin_drop(ep);
 	kmap_pair_close(e, last);
 	kmap_publish_close(e, (int)why);
 	if (last)

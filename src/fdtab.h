@@ -46,7 +46,7 @@ struct kmap_ent {
 	uint64_t tried_at;		/* bytes moved at the last of them */
 	kmap_a32 wait_seen;	/* its way of waiting went through wrappers */
 	bool in_use;
-	bool let_go;		/* counted out of ep->holders: the end */
+	bool let_go;		/* held no more: the end */
 	/* What follows outlives the entry's uses. */
 	struct kmap_ent *next_free;
 	struct kmap_pub_conn *pub;	/* what is counted of it: published … */

@@ -259,6 +259,9 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 		if (i != hello->slot)
 			l->free[l->nfree++] = i;
 	l->gen[hello->slot] = 1;
+	/* Without it slots are lost, no more. */
+	l->back = kmap_sys_mmap(l->nslots * sizeof(l->back[0]),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	l->id = hello->link;
 	return l;
 fail:
@@ -299,6 +302,8 @@ kmap_link_free(struct kmap_link *l)
 	close_fds(l);
 	if (l->ctl != NULL)
 		kmap_sys_munmap(l->ctl, l->size);
+	if (l->back != NULL)
+		kmap_sys_munmap(l->back, l->nslots * sizeof(l->back[0]));
 	kmap_sys_munmap(l, l->priv_size);
 }
 
@@ -441,12 +446,25 @@ kmap_link_reap(void)
 	kmap_unlock(&kmap_links_lock);
 }
 
+/* The list is empty: what our children let go of. l->lock is held. */
+static void
+slots_back(struct kmap_link *l)
+{
+	for (uint32_t s = 0; s < l->nslots; s++)
+		if (l->gen[s] != 0 && a_load_acq(&l->back[s]) == l->gen[s]) {
+			a_store(&l->back[s], 0u);
+			l->free[l->nfree++] = s;
+		}
+}
+
 int
 kmap_link_slot_get(struct kmap_link *l)
 {
 	int slot = -1;
 
 	kmap_lock(&l->lock);
+	if (l->nfree == 0 && l->back != NULL)
+		slots_back(l);
 	/* A slot that the peer has not let go stays out for now: it goes to
 	 * the bottom, the next one is tried. */
 	for (uint32_t tries = 0; tries < 4 && l->nfree > 0; tries++) {
@@ -478,6 +496,11 @@ kmap_link_slot_get(struct kmap_link *l)
 void
 kmap_link_slot_put(struct kmap_link *l, uint32_t slot)
 {
+	if (l->inherited) {
+		if (l->back != NULL)
+			a_store_rel(&l->back[slot], l->gen[slot]);
+		return;
+	}
 	kmap_lock(&l->lock);
 	l->free[l->nfree++] = slot;
 	kmap_unlock(&l->lock);

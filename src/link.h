@@ -59,6 +59,9 @@ struct kmap_link {
 	uint32_t *gen;
 	uint32_t *free;
 	uint32_t nfree;
+	/* By slot: the generation that a process forked from us, which cannot
+	 * reach the list, let go of last. The family's memory. */
+	kmap_a32 *back;
 	uint32_t log_seen;		/* acceptor: announcements read */
 	/* by slot: this process's entry, NULL when it has none */
 	struct kmap_ent *_Atomic *ents;

@@ -7,6 +7,7 @@
 #include "dir.h"
 #include "env.h"
 #include "keep.h"
+#include "kin.h"
 #include "link.h"
 #include "log.h"
 #include "obey.h"
@@ -276,6 +277,7 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	kmap_lock(&ep->rx.lock);
 	kmap_lock(&ep->tx.lock);
 	ep->link = l;
+	ep->link_id = l->id;
 	ep->slot = slot;
 	ep->slot_gen = gen;
 	ep->shm = sh;
@@ -324,7 +326,7 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 		a_store(&e->wait_seen, 1u);
 		a_store(&ep->link->wait_seen, 1u);
 	}
-	if (a_load(&ep->holders) != 1)
+	if (!kmap_kin_alone(ep))
 		return;
 	r = kmap_link_can_ring(ep->link);
 	if (r != 0) {
@@ -965,7 +967,7 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 	    kmap_min(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
 	    EARN_CALLS)
 		return;
-	if (a_load(&ep->holders) != 1)
+	if (!kmap_kin_alone(ep))
 		return;
 	if (!kmap_trylock(&ep->lock))
 		return;
@@ -1030,7 +1032,7 @@ kmap_pair_close(struct kmap_ent *e, bool last)
 			a_or(&ep->rx.ring.shm->rflags, KMAP_BYE);
 			a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
 			a_store_rel(&ep->shm->released[l->side], ep->slot_gen);
-			if (l->side == KMAP_CONNECTOR && !l->inherited)
+			if (l->side == KMAP_CONNECTOR)
 				kmap_link_slot_put(l, ep->slot);
 		}
 		if (last) {
@@ -1049,10 +1051,36 @@ kmap_pair_close(struct kmap_ent *e, bool last)
 	kmap_unlock(&ep->lock);
 }
 
+void
+kmap_pair_orphan(struct kmap_ep *ep)
+{
+	struct kmap_link *l;
+
+	if (a_load_acq(&ep->stage) != KMAP_PAIRED || ep->link_id == 0)
+		return;
+	/* The pointer is of the process that paired it: ours, or one that we
+	 * forked, which may have links that we never saw. */
+	kmap_lock(&kmap_links_lock);
+	for (l = atomic_load(&kmap_links); l != NULL;
+	    l = atomic_load(&l->next))
+		if (l == ep->link && l->id == ep->link_id)
+			break;
+	if (l != NULL) {
+		struct kmap_slot_shm *sh = &l->slots[ep->slot];
+
+		a_or(&sh->dir[!l->side].rflags, KMAP_BYE);
+		a_or(&sh->dir[l->side].sflags, KMAP_BYE);
+		a_store_rel(&sh->released[l->side], ep->slot_gen);
+		if (l->side == KMAP_CONNECTOR)
+			kmap_link_slot_put(l, ep->slot);
+	}
+	kmap_unlock(&kmap_links_lock);
+}
+
 enum kmap_why
 kmap_pair_verdict(const struct kmap_ent *e)
 {
-	const struct kmap_ep *ep = e->ep;
+	struct kmap_ep *ep = e->ep;
 	uint32_t why = a_load(&ep->why);
 
 	if (ep->was_up[0] && ep->was_up[1])
@@ -1065,7 +1093,7 @@ kmap_pair_verdict(const struct kmap_ent *e)
 	case KMAP_OFFERED:
 		return KMAP_WHY_NO_PEER;
 	default:
-		if (a_load(&ep->holders) != 1)
+		if (!kmap_kin_alone(ep))
 			return KMAP_WHY_SHARED;
 		return e->next_try != 0 ? KMAP_WHY_NO_PEER :
 		    KMAP_WHY_NOT_EARNED;

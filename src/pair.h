@@ -33,6 +33,8 @@ bool kmap_pair_claimed(const struct kmap_ent *e);
 void kmap_pair_settle(struct kmap_ent *e, int fd);
 /* This process lets go of the endpoint. */
 void kmap_pair_close(struct kmap_ent *e, bool last);
+/* All that held the endpoint were killed: its slot is let go for them. */
+void kmap_pair_orphan(struct kmap_ep *ep);
 /* KMAP_WHY_NONE: both directions were on rings; else the reason. */
 enum kmap_why kmap_pair_verdict(const struct kmap_ent *e);
 /* In the child of a fork: the names that pend are the parent's. */
