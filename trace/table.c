@@ -172,6 +172,7 @@ struct path {
 /* What an endpoint was seen to do. */
 struct seen {
 	bool used;
+	bool listens;
 	uint32_t reasons; /* bits of enum reason */
 	uint32_t by; /* the first image that used it */
 	char bound[112]; /* what bind() was given */
@@ -676,7 +677,9 @@ escaped(const struct trace_call *c)
 
 	if (c->escape == TRACE_URING)
 		uring = true;
-	if (c->escape == TRACE_LIBC)
+	if (c->fn[0])
+		snprintf(via, sizeof(via), "%s", c->fn);
+	else if (c->escape == TRACE_LIBC)
 		libc_function(c, via, sizeof(via));
 	for (i = 0; i < nescapes; i++)
 		if (escapes[i].cause == c->escape && escapes[i].sys == c->sys &&
@@ -862,6 +865,8 @@ table_call(void *arg, const struct trace_call *c)
 	passes(f, c);
 	if (c->ep && !strcmp(f->plain, "bind") && c->ret == 0)
 		take_address(seen_of(c->ep)->bound, 112, c);
+	if (c->ep && !strcmp(f->plain, "listen") && c->ret == 0)
+		seen_of(c->ep)->listens = true;
 	if (c->ep && !strcmp(f->plain, "connect"))
 		take_address(seen_of(c->ep)->dest, 112, c);
 }
@@ -1030,7 +1035,7 @@ other_class(struct class *k, const struct trace_endpoint *e)
 
 		strcpy(k->kind, "unix");
 		strcpy(k->role, accepted ? "accept" : s->dest[0] ? "connect" :
-			e->local[0] ? "listen" : "pair");
+			s->listens ? "listen" : e->local[0] ? "open" : "pair");
 		unix_path(k->address, sizeof(k->address), accepted && l ?
 			l->local : s->dest[0] ? to : e->local);
 	} else {
@@ -1171,12 +1176,23 @@ sentence_of(const struct class *k)
 	return "only TCP moves";
 }
 
+static int
+by_name(const void *a, const void *b)
+{
+	const struct class *x = a, *y = b;
+	int r = !strcmp(y->kind, "tcp") - !strcmp(x->kind, "tcp");
+
+	return r ? r : strcmp(x->name, y->name);
+}
+
 static void
 put_endpoints(struct kmap_section **list)
 {
 	const char **kept = xcalloc(nclasses + 1, sizeof(*kept));
 	const char **why = xcalloc(nclasses + 1, sizeof(*why));
 
+	if (nclasses)
+		qsort(classes, nclasses, sizeof(*classes), by_name);
 	for (size_t i = 0; i < nclasses; i++) {
 		const struct class *k = &classes[i];
 		struct kmap_section *s = tv_section(list, "endpoint");
@@ -1241,7 +1257,9 @@ static void
 frame_text(const char *frame, char *buf, size_t size)
 {
 	const char *bang = strchr(frame, '!');
-	const char *plus = bang ? strrchr(bang, '+') : NULL;
+	/* Code of no file (a JIT's) lies elsewhere the next time. */
+	const char *plus = bang || !strncmp(frame, "[anon]", 6) ?
+		strrchr(bang ? bang : frame, '+') : NULL;
 
 	snprintf(buf, size, "%.*s", (int)(plus ? plus - frame :
 		(ptrdiff_t)strlen(frame)), frame);
@@ -1275,7 +1293,8 @@ put_paths(struct kmap_section **list)
 	char name[160], frame[300], id[20];
 	size_t size = 0;
 
-	qsort(paths, npaths, sizeof(*paths), by_count);
+	if (npaths)
+		qsort(paths, npaths, sizeof(*paths), by_count);
 	for (size_t i = 0; i < npaths; i++) {
 		const struct path *p = &paths[i];
 		uint64_t h = 0xcbf29ce484222325u, *known;
