@@ -18,6 +18,7 @@
 #include "pair.h"
 #include "stream.h"
 #include "sys.h"
+#include "testpoint.h"
 #include "wake.h"
 
 #define MS		1000000u
@@ -1062,6 +1063,7 @@ struct wait {
 	int max;
 	uint64_t deadline;	/* 0: none; 1: do not wait */
 	const sigset_t *mask;
+	struct kmap_ran ran;
 };
 
 /* One look at everything that user space knows, and now and then at the
@@ -1133,10 +1135,15 @@ set_sleep(struct wait *w, uint64_t stop)
 		ms = stop <= now ? 0 : (int)kmap_min((stop - now + MS - 1) /
 		    MS, INT32_MAX);
 	}
+	/* epoll_wait(2) is never restarted. */
+	if (kmap_nap_begin(w->set->bell, w->ran, true))
+		return -EINTR;
 	kmap_stats_count(KMAP_STAT_sleeps);
+	KMAP_TESTPOINT("sleep", -1);
 	n = w->mask != NULL ?
 	    kmap_real.epoll_pwait(w->set->fd, w->evs, w->max, ms, w->mask) :
 	    kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
+	kmap_nap_over();
 	return n < 0 ? -errno : n;
 }
 
@@ -1469,6 +1476,7 @@ any_wait(struct wait *w, const struct timespec *ts)
 	struct kmap_set *s = w->set;
 	int n;
 
+	w->ran = kmap_ran_now();
 	if (a_load_acq(&s->tagged) == 0) {
 		n = kmap_unlikely(s->nnested != 0) ? nested_wait(w, ts) :
 		    plain_wait(w, ts);
@@ -1761,7 +1769,7 @@ kmap_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 		return kmap_ret(kmap_real.epoll_wait(kmap_fd_seen(ep), ev,
 			max, timeout));
 	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
-		NULL }, NULL);
+		NULL, { 0 } }, NULL);
 }
 
 KMAP_EXPORT int
@@ -1782,7 +1790,7 @@ kmap_epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 			kmap_real.epoll_pwait(kmap_fd_seen(ep), ev, max,
 			timeout, mask));
 	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
-		mask }, NULL);
+		mask, { 0 } }, NULL);
 }
 
 KMAP_EXPORT int
@@ -1812,7 +1820,8 @@ kmap_epoll_pwait2(int ep, struct epoll_event *ev, int max,
 		    (uint64_t)timeout->tv_nsec;
 		end = end == 0 ? 1 : end + kmap_now();
 	}
-	return any_wait(&(struct wait){ s, ev, max, end, mask }, timeout);
+	return any_wait(&(struct wait){ s, ev, max, end, mask,
+		{ 0 } }, timeout);
 }
 
 KMAP_EXPORT int

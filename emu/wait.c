@@ -7,6 +7,7 @@
 #include "real.h"
 #include "stream.h"
 #include "sys.h"
+#include "testpoint.h"
 #include "wake.h"
 
 #include <pthread.h>
@@ -181,6 +182,13 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 		}
 	}
 	return false;
+}
+
+/* What wakes the thread's own set, and belongs to nobody else if it can be. */
+static int
+place_bell(const struct kmap_place *p)
+{
+	return p->id >= 0 ? p->bell : p->commons[0];
 }
 
 struct kmap_reg *
@@ -443,7 +451,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		return 0;
 	if (out_tcp && !paced && writable_now(fd))
 		return 0;
-	if (kmap_interrupted(ran, deadline != 0))
+	if (kmap_nap_begin(place_bell(p), ran, deadline != 0))
 		return -EINTR;
 	if (stop != 0) {
 		now = kmap_now();
@@ -451,7 +459,9 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		    MS, 1000000);
 	}
 	kmap_stats_count(KMAP_STAT_sleeps);
+	KMAP_TESTPOINT("sleep", fd);
 	n = kmap_real.epoll_wait(p->ep, evs, 8, ms);
+	kmap_nap_over();
 	if (n > 0)
 		harvested(p, evs, n);
 	r = &p->regs[(unsigned int)fd % KMAP_REGS];
@@ -742,6 +752,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 {
 	static const struct timespec zero;
 	struct kmap_place *p = kmap_place_get();
+	struct kmap_ran ran = kmap_ran_now();
 
 	for (;;) {
 		uint64_t t0, now, stop = deadline;
@@ -772,8 +783,13 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 			stop = now;
 		ts.tv_sec = (time_t)((stop - now) / 1000000000u);
 		ts.tv_nsec = (long)((stop - now) % 1000000000u);
+		/* poll(2) is never restarted. */
+		if (kmap_nap_begin(p != NULL ? place_bell(p) : -1, ran, true))
+			return -EINTR;
 		kmap_stats_count(KMAP_STAT_sleeps);
+		KMAP_TESTPOINT("sleep", -1);
 		r = many_kernel(p, m, stop != 0 ? &ts : NULL, mask);
+		kmap_nap_over();
 		if (r < 0)
 			return r;
 		if (p != NULL && r == 0 && stop != 0 && kmap_now() >= stop)

@@ -59,6 +59,29 @@ kmap_interrupted(struct kmap_ran r, bool timeo)
 	    kmap_self.handlers_intr != r.intr;
 }
 
+/*
+ * Around a sleep that `bell` (-1: nothing) ends. True: a handler has run since
+ * the call began, and interrupts it; else one that runs from here on rings,
+ * and the next look, behind the sleep, tells.
+ */
+static inline bool
+kmap_nap_begin(int bell, struct kmap_ran r, bool timeo)
+{
+	kmap_self.nap_plus1 = bell + 1;
+	__asm__ __volatile__("" ::: "memory");
+	if (kmap_likely(!kmap_interrupted(r, timeo)))
+		return false;
+	kmap_self.nap_plus1 = 0;
+	return true;
+}
+
+static inline void
+kmap_nap_over(void)
+{
+	__asm__ __volatile__("" ::: "memory");
+	kmap_self.nap_plus1 = 0;
+}
+
 /* The calling thread's place; NULL when it cannot be made (fds, memory). */
 struct kmap_place *kmap_place_get(void);
 /* After fork, in the child: the inherited one is the parent's. */

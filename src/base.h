@@ -49,6 +49,9 @@ struct kmap_thread {
 	 * and those without SA_RESTART: a sleep compares them. */
 	unsigned int handlers;
 	unsigned int handlers_intr;
+	/* An eventfd + 1 that ends the sleep which this thread is about to
+	 * begin: a handler that runs until then writes it. */
+	int nap_plus1;
 	/* Where a copy from or to the application's memory goes on when it
 	 * faults; NULL outside of copies. */
 	void **fault;

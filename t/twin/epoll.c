@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1028,6 +1029,45 @@ CASE(epoll_signal, mask, 0)
 		see_masked(ep, 0, &none);
 		tw_mid(c);
 	}
+}
+
+/* Between the last look and the sleep. */
+CASE(epoll_signal, gap, 0)
+{
+	struct tw_conn *c = tw_open();
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	struct timeval t;
+	int ep = set();
+	fd_set r;
+
+	ctl(ep, ADD, c->fd, IN, 1);
+	tw_mid(c);
+	tw_catch(SIGUSR1, SA_RESTART);
+	for (int i = 0; i < 2; i++) {
+		tw_signal_at_sleep(c);
+		see(ep, i ? -1 : 5000);
+		tw_signal_done();
+		tw_signal_at_sleep(c);
+		t_ret("poll", poll(&p, 1, i ? -1 : 5000));
+		tw_signal_done();
+		tw_signal_at_sleep(c);
+		t = (struct timeval){5, 0};
+		FD_ZERO(&r);
+		FD_SET(c->fd, &r);
+		t_ret("select", select(c->fd + 1, &r, NULL, NULL, i ? NULL :
+			&t));
+		tw_signal_done();
+	}
+	tw_catch(SIGUSR1, 0);
+	for (int i = 0; i < 2; i++) {
+		tw_signal_at_sleep(c);
+		t_got(c, "recv", recv(c->fd, buf, 10, 0), buf);
+		tw_signal_done();
+	}
+	p_send(c, 10);
+	see(ep, 0);
+	take(c, 10);
+	see(ep, 0);
 }
 
 CASE(epoll_signal, eintr, 0)

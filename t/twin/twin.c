@@ -65,6 +65,30 @@ tw_cases(size_t *n)
 /* ---- the test point of the library ---- */
 
 static _Atomic int ups[1024], downs[1024];
+static _Atomic pid_t raiser;
+
+/* SIGUSR1 as late as can be before the next sleep; where the library does not
+ * sleep, once the kernel does. */
+void
+tw_signal_at_sleep(struct tw_conn *c)
+{
+	if (tw->mode == MODE_BEFORE || tw->mode == MODE_MIDDLE)
+		atomic_store(&raiser, tw_tid());
+	else
+		p_when(OP_SIGNAL, c, SIGUSR1, 0, 0);
+}
+
+void
+tw_signal_done(void)
+{
+	if (tw->mode == MODE_BEFORE || tw->mode == MODE_MIDDLE)
+		T("signal %s", atomic_exchange(&raiser, 0) ? "did not come" :
+			"came");
+	else {
+		p_end();
+		T("signal came");
+	}
+}
 
 __attribute__((visibility("default"))) int
 kmap_testpoint(const char *name, int fd)
@@ -77,6 +101,9 @@ kmap_testpoint(const char *name, int fd)
 		atomic_fetch_add(&tw->held, 1);
 		return 1;
 	}
+	if (!strcmp(name, "sleep") && tw_tid() == atomic_load(&raiser) &&
+		atomic_exchange(&raiser, 0))
+		raw6(SYS_tgkill, getpid(), tw_tid(), SIGUSR1, 0, 0, 0);
 	if (fd < 0 || fd >= 1024)
 		return 0;
 	if (!strcmp(name, "up-record"))

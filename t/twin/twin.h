@@ -146,6 +146,8 @@ void tw_wrap(struct tw_conn *c, int fd, int id);
 void tw_preamble(struct tw_conn *c);
 void tw_rounds(struct tw_conn *c, bool want_up);
 void tw_now(void); /* from here on it may move */
+void tw_signal_at_sleep(struct tw_conn *c);
+void tw_signal_done(void);
 void tw_mid(struct tw_conn *c); /* in the middle: moves, streams idle */
 /* In the middle: moves while bytes lie unread in both directions. Leaves
  * TW_FLIGHT bytes to read at each side. */
