@@ -51,7 +51,9 @@ kmap_pair_stop(enum kmap_why why)
 	a_store(&stopped, (uint32_t)why);
 	if (kmap_obeying)
 		kmap_obey_left(why);
-	kmap_publish_stop();
+	/* Pinned, it would take all its memory at once. */
+	if (why == KMAP_WHY_SECCOMP || why == KMAP_WHY_MLOCK)
+		kmap_publish_stop();
 }
 
 static uint64_t

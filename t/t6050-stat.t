@@ -173,6 +173,16 @@ for how in "prlimit --fsize=1000" "prlimit --nofile=24"; do
 	end_app limited
 done
 
+# 2 + 200 connections; the first 64 have records.
+run sandbox sandbox 1
+look -p "$(pid_of sandbox)"
+is "$(q "[(x['connections_now'], len(conns), x['not_upgraded']['seccomp']) for x in a['processes']]")" \
+	"[(202, 64, 64)]" "a filter that kills: no call of ours meets it"
+end_app sandbox
+run sandbox sandbox 0
+is "$(wc -l <"$WORK/sandbox.out")" 1 "nor if it was there first"
+end_app sandbox
+
 KMAP_UPGRADE=never run many many 2500
 look -p "$(pid_of many)"
 is "$(q "[(x['connections_now'], len(x['connections']), x['connections_unshown']) for x in a['processes']]")" \

@@ -32,6 +32,7 @@ static const struct fails {
 } fails[] = {
 	{ SYS_memfd_create, ENFILE, "memfd_create" },
 	{ SYS_ftruncate, ENOMEM, "ftruncate" },
+	{ SYS_fallocate, ENOSPC, "fallocate" },
 	{ SYS_mmap, ENOMEM, "mmap" },
 	{ SYS_madvise, ENOMEM, "madvise" },
 	{ SYS_socket, EMFILE, "socket" },
