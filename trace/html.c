@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The data is one JSON array a line inside <script type="application/json">.
  * A line that begins with a number is a call, one that begins with a letter
@@ -60,7 +60,7 @@ struct intern {
 	struct entry {
 		char *key;
 		uint32_t len, hash;
-	} *entries;
+	} * entries;
 	size_t n, room;
 };
 
@@ -136,8 +136,8 @@ intern(struct intern *t, const void *key, size_t len, bool *fresh)
 	}
 	if (t->n == t->room) {
 		t->room = t->room ? t->room * 2 : 64;
-		t->entries = must(reallocarray(
-			t->entries, t->room, sizeof(*t->entries)));
+		t->entries = must(
+			reallocarray(t->entries, t->room, sizeof(*t->entries)));
 	}
 	e = &t->entries[t->n];
 	e->key = must(malloc(len + 1));
@@ -164,7 +164,7 @@ intern_free(struct intern *t)
 static size_t
 utf8_len(const unsigned char *s, const unsigned char *end, uint32_t *c)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t i, n = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : *s >= 0xc2 ? 2 : 0;
 
 	if (!n || *s > 0xf4 || (size_t)(end - s) < n)
@@ -251,9 +251,8 @@ broken(struct html *h)
 {
 	if (!h->err && ferror(h->out)) {
 		h->err = errno ? -errno : -EIO;
-		fprintf(stderr,
-			"kmap-trace: %s: %s; the picture ends here\n", h->file,
-			strerror(-h->err));
+		fprintf(stderr, "kmap-trace: %s: %s; the picture ends here\n",
+			h->file, strerror(-h->err));
 	}
 	return h->err;
 }
@@ -298,22 +297,28 @@ class_of(const struct trace_call *c, const char *sysname)
 		enum html_class class;
 		const char *names; /* each between two spaces */
 	} table[] = {
-		{ HTML_OPEN, " socket socketpair connect accept accept4 bind "
-			     "listen epoll_create epoll_create1 eventfd eventfd2 "
-			     "pipe pipe2 open openat fdopen popen "
-			     "timerfd_create signalfd signalfd4 " },
-		{ HTML_SEND, " write writev send sendto sendmsg sendmmsg "
-			     "sendfile pwrite pwritev pwritev2 vmsplice "
-			     "fwrite fputs fflush dprintf vdprintf " },
-		{ HTML_RECEIVE, " read readv recv recvfrom recvmsg recvmmsg "
-				"pread preadv preadv2 fread fgets getline " },
-		{ HTML_WAIT, " poll ppoll select pselect pselect6 epoll_wait "
-			     "epoll_pwait epoll_pwait2 io_uring_enter " },
-		{ HTML_SETTINGS, " setsockopt getsockopt getsockname "
-				 "getpeername fcntl ioctl epoll_ctl dup dup2 dup3 "
-				 "fstat sockatmark isfdtype timerfd_settime " },
-		{ HTML_CLOSE, " close shutdown close_range closefrom fclose "
-			      "pclose " },
+		{HTML_OPEN,
+			" socket socketpair connect accept accept4 bind "
+			"listen epoll_create epoll_create1 eventfd eventfd2 "
+			"pipe pipe2 open openat fdopen popen "
+			"timerfd_create signalfd signalfd4 "},
+		{HTML_SEND,
+			" write writev send sendto sendmsg sendmmsg "
+			"sendfile pwrite pwritev pwritev2 vmsplice "
+			"fwrite fputs fflush dprintf vdprintf "},
+		{HTML_RECEIVE,
+			" read readv recv recvfrom recvmsg recvmmsg "
+			"pread preadv preadv2 fread fgets getline "},
+		{HTML_WAIT,
+			" poll ppoll select pselect pselect6 epoll_wait "
+			"epoll_pwait epoll_pwait2 io_uring_enter "},
+		{HTML_SETTINGS,
+			" setsockopt getsockopt getsockname "
+			"getpeername fcntl ioctl epoll_ctl dup dup2 dup3 "
+			"fstat sockatmark isfdtype timerfd_settime "},
+		{HTML_CLOSE,
+			" close shutdown close_range closefrom fclose "
+			"pclose "},
 	};
 	char name[80], plain[64];
 	size_t i;
@@ -411,7 +416,7 @@ function_of(struct html *h, const struct trace_call *c, enum html_class class,
 static uint32_t
 thread_of(struct html *h, const struct trace_call *c)
 {
-	uint32_t key[2] = { c->process->id, c->tid };
+	uint32_t key[2] = {c->process->id, c->tid};
 	bool fresh;
 	uint32_t id = intern(&h->threads, key, sizeof(key), &fresh);
 
@@ -428,7 +433,7 @@ static uint32_t
 stack_of(struct html *h, const struct trace_call *c)
 {
 	const struct trace_stack *s = c->stack;
-	struct address key = { .process = c->process->id };
+	struct address key = {.process = c->process->id};
 	uint32_t skey[2], id;
 	uint32_t *frames;
 	bool fresh;
@@ -466,10 +471,11 @@ plain_args(char *buf, size_t size, const struct trace_call *c)
 	int i;
 
 	for (i = 0; i < c->nargs && i < 6; i++)
-		n += snprintf(n < size ? buf + n : NULL, n < size ? size - n : 0,
-			c->args[i] < 65536 || (int64_t)c->args[i] < 0 ?
-				"%s%" PRId64 :
-				"%s0x%" PRIx64,
+		n += snprintf(n < size ? buf + n : NULL,
+			n < size ? size - n : 0,
+			c->args[i] < 65536 || (int64_t)c->args[i] < 0
+				? "%s%" PRId64
+				: "%s0x%" PRIx64,
 			i ? ", " : "", c->args[i]);
 	return n;
 }
@@ -813,8 +819,7 @@ trace_html_open(struct trace_sink *s, const struct trace_html_options *o)
 	h->out = fopen(o->file, "we");
 	if (!h->out) {
 		rc = -errno;
-		fprintf(stderr, "kmap-trace: %s: %s\n", o->file,
-			strerror(-rc));
+		fprintf(stderr, "kmap-trace: %s: %s\n", o->file, strerror(-rc));
 		free(h);
 		return rc;
 	}

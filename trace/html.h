@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A sink that draws: one HTML file with everything in it (styles, code,
  * data), that any browser opens without a network.
@@ -36,7 +36,7 @@ struct trace_html_options {
 	struct trace_html_text text;
 };
 
-#define TRACE_HTML_MAX_CALLS	1000000
+#define TRACE_HTML_MAX_CALLS 1000000
 
 /*
  * Opens the file and fills in *s. Strings of *o are copied. Returns 0, or

@@ -54,7 +54,7 @@ class Browser:
                 "--disable-dev-shm-usage", "--no-first-run",
                 "--disable-background-networking", "--disable-extensions",
                 "--disable-component-update", "--disable-sync",
-                "--hide-scrollbars", "--remote-debugging-pipe",
+                "--hide-scrollbars", "--disable-lcd-text", "--remote-debugging-pipe",
                 "--user-data-dir=" + self.home,
                 f"--window-size={width},{height}", "about:blank"]
         self.child = subprocess.Popen(

@@ -177,8 +177,10 @@ function columns(calls)
 		const p = D.procs.get(D.proc[i]) || noProcess(D.proc[i]);
 		p.n++;
 		const e = D.eps.get(D.ep[i]);
-		if (e)
+		if (e) {
 			e.procs.add(D.proc[i]);
+			e.moved = e.moved || D.by[i] > 0;
+		}
 	}
 	twins();
 	created();
@@ -279,7 +281,8 @@ function hops()
 function addHop(a, b)
 {
 	const any = a || b, h = { i: D.hops.length, a, b, kind: any.kind,
-		stream: STREAMS.has(any.kind), own: [], extra: [], ab: 0, ba: 0,
+		stream: STREAMS.has(any.kind) && !!(b && a || any.peer),
+		own: [], extra: [], ab: 0, ba: 0,
 		errs: 0, escs: 0, n: 0, first: Infinity, last: 0 };
 	if (a) {
 		a.hop = h.i;
@@ -289,9 +292,14 @@ function addHop(a, b)
 		b.hop = h.i;
 		b.side = 1;
 	}
+	// Bytes without an address: a socketpair, one that was inherited.
+	if (!h.stream && (h.kind === 1 || h.kind === 4) && any.moved) {
+		h.stream = true;
+		h.nameless = true;
+	}
 	const names = (e) => [...e.procs].map((p) => D.procs.get(p).label)
 		.join(", ");
-	if (h.stream) {
+	if (h.stream && !h.nameless) {
 		h.name = (a ? names(a) : any.peer ? "outside" : "?") + " → " +
 			(b ? names(b) : any.peer ? "outside" : "?");
 		h.addr = (a ? a.local || "?" : b.peer) + " → " +
@@ -301,8 +309,8 @@ function addHop(a, b)
 			h.addr.replace(/(127\.0\.0\.1|\[::1\]):/g, ":") : h.addr;
 	} else {
 		h.name = names(any);
-		h.addr = KINDS[h.kind] + (any.local ? " " + any.local :
-			" c" + any.id);
+		h.short = h.addr = KINDS[h.kind] + (any.local ? " " +
+			any.local : " c" + any.id);
 	}
 	D.hops.push(h);
 }
@@ -508,9 +516,17 @@ function result(i)
 		String(D.ret[i]);
 }
 
+// An escape has the name of the syscall, and of the function of libc that hid
+// it when that is known.
+function callName(i)
+{
+	const f = D.fns[D.fn[i]];
+	return D.esc[i] && f.sys && f.fn !== f.sys ? f.fn + ":" + f.sys : f.fn;
+}
+
 function sentence(i)
 {
-	return (D.esc[i] ? "! " : "") + D.fns[D.fn[i]].fn + "(" +
+	return (D.esc[i] ? "! " : "") + callName(i) + "(" +
 		D.args[D.arg[i]] + ") = " + result(i);
 }
 

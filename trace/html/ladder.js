@@ -392,15 +392,16 @@ class Ladder {
 		};
 		if (D.esc[i])
 			put("! ", C.esc, bold);
-		const f = D.fns[D.fn[i]].fn;
+		const f = callName(i);
 		const res = " = " + (room < 34 ? result(i).replace("−1 ", "") :
 			result(i));
 		put(f, C.text, bold);
 		const args = "(" + D.args[D.arg[i]] + ")";
 		// The result matters more than the last argument.
-		if (args.length + res.length > room && room > res.length)
-			put(cut(args, Math.max(2, room - res.length - 1)) + ")",
-				C.dim, plain);
+		if (room < res.length + 3)
+			room = Math.max(room, Math.min(res.length, room + 1));
+		else if (args.length + res.length > room)
+			put(cut(args, room - res.length - 1) + ")", C.dim, plain);
 		else
 			put(args, C.dim, plain);
 		put(res, D.err[i] ? col : C.text, bold);

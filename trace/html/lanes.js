@@ -93,12 +93,17 @@ class Lanes {
 	fit()
 	{
 		let a = Infinity, b = 0;
+		// What counts is when calls took effect: a first accept may have
+		// waited for hours.
 		for (const i of this.rows) {
-			a = Math.min(a, D.t[i]);
+			a = Math.min(a, D.key[i]);
 			b = Math.max(b, D.t[i] + D.dur[i]);
 		}
 		if (a === Infinity)
 			[a, b] = [0, D.end];
+		for (const i of this.rows)
+			if (a - D.t[i] < (b - a) * 0.05)
+				a = Math.min(a, D.t[i]);
 		const pad = (b - a) * 0.02 + 500;
 		this.frame(a - pad, b + pad);
 	}
@@ -371,7 +376,7 @@ class Lanes {
 		}
 		const chars = Math.floor((w - 10) / this.cw);
 		if (chars >= 3) {
-			const f = D.fns[D.fn[i]].fn, full = f + " " + (D.err[i] ?
+			const f = callName(i), full = f + " " + (D.err[i] ?
 				D.errnos.get(D.err[i]).name : D.by[i] ?
 				size(D.by[i]) : D.ret[i]);
 			g.fillStyle = wait && !bad ? C.text : C.bg;

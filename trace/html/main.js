@@ -97,6 +97,7 @@ function apply()
 	S.rows = out.slice(0, n);
 	const on = n !== from.length;
 	$("f-count").classList.toggle("on", on);
+	$("f-clear").hidden = !on;
 	$("f-count").textContent = on ? num(n) + " of " + num(from.length) +
 		" calls" : num(n) + " calls";
 	ladder.set(S.rows);
@@ -269,7 +270,7 @@ function link(i, what)
 {
 	return el("li", {}, el("button", { type: "button", title: sentence(i),
 		onclick: () => jump(i) }, what + " " + threadName(i) + ": " +
-		D.fns[D.fn[i]].fn + " = " + result(i)));
+		callName(i) + " = " + result(i)));
 }
 
 function detail(i)
@@ -295,7 +296,7 @@ function detail(i)
 			near((k) => D.ep[k] === D.ep[i], 1)) : null));
 	out.push(el("div", { class: "call", css: { "--c": `var(--${D.err[i] ?
 		D.later[i] ? "again" : "err" : CLASSES[f.cls]})` } },
-	el("b", {}, f.fn), "(" + D.args[D.arg[i]] + ") = ",
+	el("b", {}, callName(i)), "(" + D.args[D.arg[i]] + ") = ",
 	el("b", { class: D.err[i] && !D.later[i] ? "bad" : "" }, result(i))));
 	if (D.esc[i])
 		out.push(el("p", { class: "flag bang" }, "! This call escaped " +
@@ -759,8 +760,12 @@ function start()
 	load(block.textContent);
 	block.remove();
 	readColours();
-	$("title").textContent = D.meta.title || "kmap-trace";
-	document.title = (D.meta.title || "trace") + " – kmap-trace";
+	// Attached: no command was named.
+	if (!D.meta.title || D.meta.title === "kmap-trace")
+		D.meta.title = [...new Set([...D.procs.values()].filter((p) =>
+			p.n).map((p) => p.name))].join(", ") || "kmap-trace";
+	$("title").textContent = D.meta.title;
+	document.title = D.meta.title + " – kmap-trace";
 	const streams = D.hops.filter((h) => h.stream);
 	const some = (n, one, many) => num(n) + " " + (n === 1 ? one : many);
 	$("facts").textContent = [some(D.n, "call", "calls"),

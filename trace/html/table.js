@@ -132,7 +132,7 @@ class Grid {
 			el("i", { class: "dot", css: { "--c": `var(--${
 				CLASSES[D.cls[i]]})` } }), " ",
 			D.esc[i] ? el("b", { class: "bang" }, "! ") : null,
-			el("b", {}, D.fns[D.fn[i]].fn),
+			el("b", {}, callName(i)),
 			"(" + D.args[D.arg[i]] + ")"),
 		cell(result(i), D.err[i] && !D.later[i] ? "bad" : ""),
 		cell(endpointName(D.ep[i])));
@@ -202,7 +202,7 @@ function perFunction(rows)
 	const by = new Map();
 	for (const i of rows) {
 		const f = D.fns[D.fn[i]];
-		const k = f.fn + (D.esc[i] ? "!" : "");
+		const k = (D.esc[i] ? "! " : "") + callName(i);
 		let s = by.get(k);
 		if (!s)
 			by.set(k, s = { f, esc: 0, d: [], errs: 0, later: 0, by: 0,
@@ -226,7 +226,7 @@ function summary(rows)
 		type: "button", title: "Show only these", onclick: () =>
 			filterTo({ fn: s.f.fn }) },
 	el("i", { class: "dot", css: { "--c": `var(--${CLASSES[s.f.cls]})` } }),
-	" " + (s.esc ? "! " : "") + s.f.fn) });
+	" " + k) });
 	let most = 1;
 	for (const s of by.values())
 		most = Math.max(most, s.sum);
