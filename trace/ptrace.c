@@ -592,6 +592,35 @@ on_exec(struct tracee *t)
 		image_free(old);
 }
 
+/*
+ * wait tells of a child's first stop and of its maker's in any order, and
+ * whose ring a vfork child uses is known from the maker alone: the child
+ * waits for it. Not when the maker is killed and tells nothing.
+ */
+static void
+let_run(struct tracee *t)
+{
+	if (!t->waits)
+		return;
+	t->waits = false;
+	adopt(t);
+	resume(t, 0);
+}
+
+/* After an end: those whose maker is not there any more to tell of them. */
+static void
+let_orphan_run(struct tracee *t)
+{
+	pid_t tgid, ppid, own;
+	struct image *im;
+
+	if (!t->waits)
+		return;
+	tracer_status(t->tid, &tgid, &ppid, &own);
+	if (!some_thread_of(tgid, &im) && !some_thread_of(ppid, &im))
+		let_run(t);
+}
+
 static void
 on_birth(struct tracee *t, int event)
 {
@@ -606,6 +635,8 @@ on_birth(struct tracee *t, int event)
 	adopt(child);
 	if (event == PTRACE_EVENT_VFORK && child->image != t->image)
 		child->image->vfork_of = t->tid;
+	if (child->waits)
+		let_run(child);
 }
 
 /*
@@ -645,6 +676,7 @@ ended(struct tracee *t, int status)
 		tracer_send(WIRE_END, &w, sizeof(w));
 	}
 	thread_free(t);
+	tracer_each(let_orphan_run);
 }
 
 static bool
@@ -720,6 +752,7 @@ heard(void)
 		return;
 	}
 	tracer.leave = true;
+	tracer_each(let_run);
 	attach_interrupt_all();
 }
 
@@ -751,8 +784,10 @@ tracer_main(bool orphan)
 		{
 			struct tracee *t = tracer_find(tid);
 
-			if (WIFSTOPPED(status))
-				on_stop(t ? t : tracer_new(tid), status);
+			if (!t && WIFSTOPPED(status))
+				tracer_new(tid)->waits = true;
+			else if (WIFSTOPPED(status))
+				on_stop(t, status);
 			else if (t)
 				ended(t, status);
 		}

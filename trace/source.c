@@ -21,10 +21,6 @@
 #include "symbol.h"
 #include "tracer.h"
 
-/* Built before the recorder's reader is. */
-#pragma weak trace_drain_process
-#pragma weak trace_drain_poll
-
 struct held {
 	struct held *next;
 	struct wire_head head; /* the message follows */
@@ -669,7 +665,7 @@ explain(const struct trace_process *p, const struct wire_call *w,
 static const struct trace_process *
 recorded(const struct trace_ptrace *x, const struct seen *s)
 {
-	if (!s->w.recorded || !x->d || !trace_drain_process)
+	if (!s->w.recorded || !x->d)
 		return NULL;
 	return trace_drain_process(x->d, s->w.pid);
 }

@@ -79,8 +79,7 @@ struct tracee {
 	pid_t own_tid; /* as it sees itself, in its pid namespace */
 	struct image *image;
 	struct kt_ring *ring;
-	bool seized; /* had its first stop */
-	bool leaving; /* to be detached at its next stop */
+	bool waits; /* stopped at birth, its maker has not told of it yet */
 	bool in_syscall; /* --attach: between entry and exit */
 	int last; /* the call it entered last and may be in, or -1 */
 	struct tcall *call; /* NULL until the first */
