@@ -12,7 +12,8 @@ table_strict_LDADD =
 TABLE_TESTS = \
 	t6010-grammar.t \
 	t6020-obey.t \
-	t6030-gather.t
+	t6030-gather.t \
+	t6040-cycle.t
 
 dist_check_SCRIPTS += $(TABLE_TESTS)
 TESTS += $(TABLE_TESTS)
