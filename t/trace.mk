@@ -8,9 +8,11 @@ events_SOURCES = events.c
 events_LDADD = $(top_builddir)/trace/libsinks.la
 
 TRACE_TESTS = \
+	t7010-recorder.t \
 	t7020-sinks.t \
 	t7030-trace.t \
 	t7040-elf.t
 
 dist_check_SCRIPTS += $(TRACE_TESTS)
 TESTS += $(TRACE_TESTS)
+EXTRA_DIST += trace/rec.c

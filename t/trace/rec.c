@@ -97,7 +97,7 @@ names(void)
 /* closes: everything that it does not know, and then takes the numbers. */
 
 /* Frames about which the unwinder knows nothing: it has to guess, and to ask
- * whether memory is there. */
+ * whether memory is there, on pages that it has not asked about before. */
 #if defined(__x86_64__)
 ssize_t unknown(ssize_t (*fn)(int, const void *, size_t, int), int fd,
 	const void *p, size_t n, long room);
@@ -130,13 +130,13 @@ unknown(ssize_t (*fn)(int, const void *, size_t, int), int fd, const void *p,
 #endif
 
 static NOINLINE ssize_t
-deeper(int depth, int fd, const char *p)
+deeper(int depth, int fd, const char *p, long room)
 {
 	char pad[64];
 	ssize_t r;
 
-	r = depth ? deeper(depth - 1, fd, p)
-		  : unknown(send, fd, p, 1, 16 * (fd & 7) + 64);
+	r = depth ? deeper(depth - 1, fd, p, room)
+		  : unknown(send, fd, p, 1, room);
 	/* Not a tail call, and a frame of its own. */
 	__asm__ __volatile__("" : : "r"(pad) : "memory");
 	return r;
@@ -152,7 +152,7 @@ closes(void)
 	/* Some calls first, so that all that there is to open is open. */
 	both(sv);
 	for (int i = 0; i < 10; i++)
-		want(deeper(i, sv[0], "x") == 1, "send");
+		want(deeper(i, sv[0], "x", 64) == 1, "send");
 	before = fcntl(sv[0], F_GETFD);
 	want(before >= 0, "fcntl");
 	for (int fd = 3; fd < 1024; fd++)
@@ -170,7 +170,8 @@ closes(void)
 		want(read(fds[i][0], &c, 1) == -1 && errno == EAGAIN, "empty");
 		want(write(fds[i][1], "y", 1) == 1, "write");
 		for (int k = 0; k < 5; k++)
-			want(deeper(i + k, sv[0], "z") == 1, "send");
+			want(deeper(i + k, sv[0], "z",
+				     8192L * (i * 5 + k) + 64) == 1, "send");
 		/* ... and all that somebody did. */
 		want(read(fds[i][0], &c, 1) == 1 && c == 'y', "stolen");
 		want(read(fds[i][0], &c, 1) == -1 && errno == EAGAIN,
