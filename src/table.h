@@ -13,7 +13,7 @@
 #include "env.h"
 
 #define KMAP_TABLE_VERSION	1
-#define KMAP_TABLE_MAX		(4u << 20)	/* bytes of a file */
+#define KMAP_TABLE_MAX		(16u << 20)	/* bytes of a file */
 
 enum kmap_value_type {
 	KMAP_STRING,
