@@ -71,7 +71,7 @@ kmap_dir_may_up(struct kmap_ep *ep)
 	return !ep->tx.fin && a_load_acq(&d->consent) != 0 &&
 	    !(a_load(&d->rflags) & KMAP_FROZEN) &&
 	    ep->tx.bounce_from == ep->tx.bounce_to &&
-	    /* The second rule: every earlier record was passed. */
+	    /* M11, the second rule: every earlier record was passed. */
 	    a_load_acq(&d->passed) == ep->tx.nrec &&
 	    kmap_gate_consent(&ep->tx.gate) &&
 	    kmap_link_can_ring(ep->link) == 0;

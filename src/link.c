@@ -678,7 +678,8 @@ kmap_link_bell_good(const struct kmap_link *l, int fd)
 }
 
 /*
- * A full queue means that the peer has bells to read, and it looks at its
+ * M12, M13: the byte behind the bitmap's bit, the number behind the byte. A
+ * full queue means that the peer has bells to read, and it looks at its
  * bitmap after the last of them: nothing is lost with this one.
  */
 static void

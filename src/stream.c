@@ -220,7 +220,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			n = kmap_sys_recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 			if (n > 0)
 				return -ERESTART;
-			/* Before its FIN it may have gone up and down. */
+			/* M10: before its FIN it may have gone up and down. */
 			if (n == 0 && !pending &&
 			    a_load_acq(&ep->rx.ring.shm->nrec) !=
 			    ep->rx.passed)
