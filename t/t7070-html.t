@@ -7,7 +7,7 @@
 
 need "$PYTHON"
 made=$builddir/trace/made-up
-checks=31	# of look.py
+checks=33	# of look.py
 plan $((13 + checks))
 
 for scene in small large hostile cut; do

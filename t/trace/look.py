@@ -92,6 +92,12 @@ with Browser() as b:
         b.key(key)
         check(b.eval(f"$('view-{tab}').classList.contains('on')"),
               f"{key} shows the view {tab}")
+    b.eval("window.dispatchEvent(new Event('beforeprint'))")
+    check(b.eval("document.querySelectorAll('#print canvas').length > 0 && "
+                 "document.querySelectorAll('#print table').length === 3"),
+          "on paper: the sequence and the summary")
+    b.eval("window.dispatchEvent(new Event('afterprint'))")
+    check(b.eval("$('print').childNodes.length") == 0, "and it goes again")
     check(b.problems == [], "the console has no word, nothing was fetched",
           b.problems)
 

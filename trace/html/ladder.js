@@ -138,9 +138,9 @@ class Ladder {
 		this.colOf = new Map(this.cols.map((c, k) => [c.id, k]));
 	}
 
-	layout()
+	layout(width = this.box.clientWidth)
 	{
-		const w = Math.max(200, this.box.clientWidth);
+		const w = Math.max(200, width);
 		const h = Math.max(80, this.box.clientHeight);
 		const k = this.cols.length, outs = this.cols.filter((c) => c.out)
 			.length;
@@ -646,7 +646,7 @@ class Ladder {
 	page(from, n)
 	{
 		const canvas = document.createElement("canvas");
-		const old = [this.box, this.rowH];
+		const old = this.rowH;
 		this.rowH = 22;
 		const h = this.head + Math.min(n, this.rows.length - from) * 22 + 4;
 		canvas.width = this.contentW * 2;
@@ -656,7 +656,7 @@ class Ladder {
 		g.fillStyle = C.bg;
 		g.fillRect(0, 0, this.contentW, h);
 		this.paint(g, from * 22, 0, this.contentW, h);
-		this.rowH = old[1];
+		this.rowH = old;
 		return canvas;
 	}
 }

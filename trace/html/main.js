@@ -729,21 +729,18 @@ function tabKeys(e)
 const PRINT_ROWS = 40, PRINT_PAGES = 10;
 
 // On paper: what is chosen, from the row in sight, in pages of rows.
-function print()
+function paper()
 {
 	const out = [el("h1", {}, D.meta.title || "kmap-trace"), el("p", {},
 		$("facts").textContent)];
-	const dark = matchMedia("(prefers-color-scheme: dark)").matches &&
-		!matchMedia("print").matches;
+	document.documentElement.dataset.paper = "1";
 	document.documentElement.style.colorScheme = "light";
 	readColours();
-	if (dark)
-		Object.assign(C, { bg: "#fff", panel: "#f6f7f9", line: "#d9dde3",
-			text: "#1b1f26", dim: "#667080", sel: "#fff1c2" });
 	const from = S.tab === "seq" ? ladder.window()[0] : 0;
 	const n = Math.min(S.rows.length - from, PRINT_ROWS * PRINT_PAGES);
 	out.push(el("h2", {}, "Calls " + num(from + 1) + " to " + num(from + n) +
 		" of " + num(S.rows.length)));
+	ladder.layout(1250);
 	for (let r = from; r < from + n; r += PRINT_ROWS)
 		out.push(ladder.page(r, Math.min(PRINT_ROWS, from + n - r)));
 	if (S.call >= 0)
@@ -817,9 +814,11 @@ function start()
 			readColours();
 			repaint();
 		});
-	window.addEventListener("beforeprint", print);
+	window.addEventListener("beforeprint", paper);
 	window.addEventListener("afterprint", () => {
+		delete document.documentElement.dataset.paper;
 		document.documentElement.style.colorScheme = "";
+		ladder.layout();
 		$("print").replaceChildren();
 		readColours();
 		repaint();
