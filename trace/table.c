@@ -759,6 +759,20 @@ look_for_filters(const struct trace_process *p)
 		inert = true;
 }
 
+/* prctl(2), seccomp(2): 0 and 1 are the strict mode and a filter. */
+static bool
+installs_filter(const struct trace_call *c)
+{
+	const char *sys = c->sys >= 0 ? trace_sys_name(c->sys) : "";
+
+	if (c->nargs < 1)
+		return false;
+	if (!strcmp(sys, "seccomp"))
+		return c->args[0] < 2;
+	return (!strcmp(sys, "prctl") || !strcmp(c->fn, "prctl")) &&
+		c->args[0] == PR_SET_SECCOMP;
+}
+
 /* ---- the sink ---- */
 
 static void
@@ -835,9 +849,7 @@ table_call(void *arg, const struct trace_call *c)
 		escaped(c);
 		return;
 	}
-	if ((c->sys >= 0 && !strcmp(trace_sys_name(c->sys), "seccomp")) ||
-		(!strcmp(c->fn, "prctl") && c->nargs > 0 &&
-			c->args[0] == PR_SET_SECCOMP))
+	if (installs_filter(c))
 		inert = true;
 	if (c->sys >= 0 && !strncmp(trace_sys_name(c->sys), "io_uring_", 9))
 		uring = true;

@@ -240,8 +240,20 @@ kt_w_prctl(int op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 	int (*real)(int, uint64_t, uint64_t, uint64_t, uint64_t) =
 		kt_real(KT_prctl);
 
-	if (op == PR_SET_SECCOMP)
+	if (op == PR_SET_SECCOMP) {
+		/* Recorded before it is made: the table has to tell of it,
+		 * and afterwards nothing may be. */
+		struct kt_call call;
+		int saved = errno;
+
+		if (kt_before_any(&call, KT_prctl)) {
+			kt_done(&call, 0);
+			kt_after(&call, KT_prctl, -1, OP_NONE, 5,
+				(uint64_t[]){(uint64_t)op, a, b, c, d});
+		}
+		errno = saved;
 		kt_quiet = true;
+	}
 	return real(op, a, b, c, d);
 }
 
