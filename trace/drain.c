@@ -959,7 +959,7 @@ reap(struct trace_drain *d)
 		if (state != KT_ENDED || a_load_acq(&ring->published) != c->tail)
 			continue;
 		/* Memory beyond what a few threads use goes back. */
-		if (i >= 64)
+		if (i >= KT_KEPT)
 			madvise(kt_ring_data(d->r, i), KT_RING_BYTES,
 				MADV_REMOVE);
 		memset(c, 0, sizeof(*c));

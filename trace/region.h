@@ -53,6 +53,7 @@
 #define KT_ARENA_AT (KT_DATA_AT + (size_t)KT_RINGS * KT_RING_BYTES)
 #define KT_REGION_BYTES (KT_ARENA_AT + KT_ARENA_BYTES)
 
+#define KT_KEPT 256 /* rings whose memory stays when nobody uses them */
 #define KT_MAX_RECORD 4096 /* bytes; no record is longer */
 #define KT_MAX_FRAMES 128
 

@@ -204,6 +204,7 @@ kt_fd(int fd)
 uint32_t kt_stack(const struct kt_call *c);
 void kt_stack_init(void);
 void kt_stack_end(void);
+void kt_stack_forked(void);
 void kt_modules(void);
 
 /*

@@ -17,6 +17,7 @@ __thread struct kt_self kt_self;
 static pthread_key_t key;
 static bool keyed;
 static uint64_t pidns;
+static kmap_a64 backed[KT_KEPT / 64]; /* rings that this process has made usable */
 
 static long
 futex(kmap_a32 *word, int op, uint32_t val, const struct timespec *t)
@@ -103,11 +104,20 @@ kt_thread_end(void *arg)
 		pthread_setspecific(key, arg);
 		return;
 	}
+	kt_stack_end();
 	if (s->ring && kt_private && s->process == kt_private->process)
 		a_store_rel(&s->ring->state, (uint32_t)KT_ENDED);
 	s->ring = NULL;
 	s->process = 0;
-	kt_stack_end();
+}
+
+static KT_COLD void
+wake(struct kt_region *r)
+{
+	if (!a_xchg(&r->asleep, 0))
+		return;
+	a_count(&r->wake, 1);
+	futex(&r->wake, FUTEX_WAKE, 1, NULL);
 }
 
 /* The child of a fork: what the page of zeroes tells. */
@@ -122,6 +132,42 @@ forked(void)
 	p->process = n;
 	kt_self.vfork_parent = 0;
 	kt_self.depth = kt_self.nested = 0;
+	kt_stack_forked();
+}
+
+/* A ring for this thread, or KT_RINGS. */
+static uint32_t
+find_ring(struct kt_region *r)
+{
+	for (uint32_t i = 0; i < KT_RINGS; i++)
+		if (a_load(&kt_ring(r, i)->state) == KT_FREE &&
+			a_cas(&kt_ring(r, i)->state, (uint32_t)KT_FREE,
+				(uint32_t)KT_USED))
+			return i;
+	return KT_RINGS;
+}
+
+/*
+ * All are taken. Those of threads that have ended become free when they were
+ * read; when none does in a second they are taken by threads that live, and
+ * nobody waits for them again.
+ */
+static KT_COLD uint32_t
+wait_ring(struct kt_region *r)
+{
+	static const struct timespec slice = {0, 10000000};
+	static bool hopeless;
+	uint32_t i = KT_RINGS;
+
+	for (int n = 0; n < 100 && !hopeless && kt_alive(r); n++) {
+		wake(r);
+		kmap_syscall(SYS_nanosleep, &slice, NULL, 0, 0, 0, 0);
+		i = find_ring(r);
+		if (i < KT_RINGS)
+			return i;
+	}
+	hopeless = true;
+	return i;
 }
 
 KT_COLD bool
@@ -145,11 +191,9 @@ kt_attach(void)
 		kt_last_process = kt_private->process;
 		born = true;
 	}
-	for (i = 0; i < KT_RINGS; i++)
-		if (a_load(&kt_ring(r, i)->state) == KT_FREE &&
-			a_cas(&kt_ring(r, i)->state, (uint32_t)KT_FREE,
-				(uint32_t)KT_USED))
-			break;
+	i = find_ring(r);
+	if (i == KT_RINGS)
+		i = wait_ring(r);
 	if (i == KT_RINGS)
 		goto lost;
 	s->ring = kt_ring(r, i);
@@ -162,13 +206,19 @@ kt_attach(void)
 	s->ring->tid = s->tid;
 	s->ring->pidns = pidns;
 	a_store(&s->ring->inside, KT_OWN);
-	if (kt_back(KT_DATA_AT + (size_t)i * KT_RING_BYTES, KT_RING_BYTES)) {
+	/* The first ones the reader never takes back from the file. */
+	if (i < KT_KEPT && (a_load(&backed[i / 64]) & 1ul << i % 64)) {
+		a_store(&s->ring->inside, KT_OWN);
+	} else if (kt_back(KT_DATA_AT + (size_t)i * KT_RING_BYTES,
+			   KT_RING_BYTES)) {
 		a_store_rel(&s->ring->state, (uint32_t)KT_ENDED);
 		s->ring = NULL;
 		s->process = 0;
 		kt_give_up(ENOSPC);
 		goto lost;
 	}
+	if (i < KT_KEPT)
+		a_or(&backed[i / 64], 1ul << i % 64);
 	while ((top = a_load(&r->top)) <= i)
 		if (a_cas(&r->top, top, i + 1))
 			break;
@@ -198,15 +248,6 @@ kt_process_now(void)
 		kt_announce(s->vfork_process, s->process, KT_VFORKED);
 	}
 	return s->vfork_process;
-}
-
-static KT_COLD void
-wake(struct kt_region *r)
-{
-	if (!a_xchg(&r->asleep, 0))
-		return;
-	a_count(&r->wake, 1);
-	futex(&r->wake, FUTEX_WAKE, 1, NULL);
 }
 
 /* Until the reader has moved on. False: it never will. */

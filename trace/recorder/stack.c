@@ -64,6 +64,12 @@ struct entry {
 	uint32_t off[]; /* of return address 1, 2, … above the cfa */
 };
 
+/*
+ * The cache of the thread that last had this ring. The next one often has the
+ * same stack, too, and with it the same ways.
+ */
+static char *kept[KT_KEPT];
+
 static size_t
 entry_size(void)
 {
@@ -429,13 +435,17 @@ kt_stack(const struct kt_call *c)
 	if (!kt_region->frames)
 		return 0;
 	if (kmap_unlikely(!s->cache)) {
-		if (!kt_quiet)
+		if (s->index < KT_KEPT)
+			s->cache = kept[s->index];
+		if (!s->cache && !kt_quiet)
 			s->cache = kt_mmap(WAYS * ENTRIES * size,
 				PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 				-1);
 		if (!s->cache)
 			return slow(c, NULL);
+		if (s->index < KT_KEPT)
+			kept[s->index] = s->cache;
 	}
 	h = (c->caller ^ ((uint64_t)c->cfa << 20)) * 0x9e3779b97f4a7c15u;
 	i = (h >> 40) % ENTRIES * WAYS;
@@ -457,9 +467,20 @@ kt_stack_end(void)
 {
 	struct kt_self *s = &kt_self;
 
-	if (s->cache)
+	if (s->cache && (!s->ring || s->index >= KT_KEPT ||
+				kept[s->index] != s->cache))
 		kmap_sys_munmap(s->cache, WAYS * ENTRIES * entry_size());
 	s->cache = NULL;
+}
+
+/* The child's one thread goes on with its cache under another ring. */
+void
+kt_stack_forked(void)
+{
+	struct kt_self *s = &kt_self;
+
+	if (s->index < KT_KEPT && kept[s->index] == s->cache)
+		kept[s->index] = NULL;
 }
 
 #define STR_(x) #x
