@@ -145,4 +145,26 @@ user=()
 cycle memcached "$MEMCACHED" store -- memcached -l 127.0.0.1 \
 	-p "$MEMCACHED" -U 0 -t 2 "${user[@]}"
 
+# A program with a seccomp filter: its table keeps the library out.
+STRICT=$builddir/table/strict
+[ -x "$STRICT" ] || bail_out "$STRICT is not built"
+for how in connect allow; do
+	free_port PORT
+	start listener kmap_env KMAP_UPGRADE=now "$STRICT" listen "$PORT"
+	wait_port "$PORT" listener
+	ok "$how is traced" "$KMAP_TRACE" -q -o $how.kmap "$STRICT" $how "$PORT"
+	ended listener
+	free_port PORT
+	start listener kmap_env KMAP_UPGRADE=now KMAP_STATS="$PWD/$how.stats" \
+		"$STRICT" listen "$PORT"
+	wait_port "$PORT" listener
+	sed -i "s/^address = .*/address = \"127.0.0.1:$PORT\"/" $how.kmap
+	ok "$how under its table" kmap_env KMAP_UPGRADE=now \
+		KMAP_TABLE="$PWD/$how.kmap" "$STRICT" $how "$PORT"
+	ended listener
+done
+is "$(grep '^inert' connect.kmap allow.kmap)" "connect.kmap:inert = false
+allow.kmap:inert = true" "who installs a filter is inert"
+holds "$(stats_sum connect.stats ring_bytes_in) > 1000 && $(stats_sum allow.stats ring_bytes_in) == 0" "and so it stays on TCP"
+
 finish

@@ -3,10 +3,12 @@
  * strict connect PORT	says and hears 200 lines
  * strict filter PORT	the same, under seccomp's strict mode from the 100th
  *			line on: anything but read and write kills
+ * strict allow PORT	the same, under a filter that allows everything
  * strict stdio PORT	the same, with stdio from the 100th line on
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -86,6 +88,15 @@ main(int argc, char **argv)
 		talk(fd, 100);
 		/* exit_group would kill. */
 		syscall(SYS_exit, 0);
+	}
+	if (strcmp(argv[1], "allow") == 0) {
+		struct sock_filter allow =
+			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+		struct sock_fprog prog = { 1, &allow };
+
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+			prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+			die("prctl");
 	}
 	if (strcmp(argv[1], "stdio") == 0) {
 		f = fdopen(fd, "r+");
