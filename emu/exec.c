@@ -156,3 +156,19 @@ posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
 	kmap_fork_parent(KMAP_posix_spawnp, 0);
 	return r;
 }
+
+/*
+ * A program that is to be spawned gets an endpoint by name, whatever its flag
+ * FD_CLOEXEC says: it is on TCP from here on. What libc notes is private to
+ * it, so it is not looked for again when the program is spawned.
+ */
+KMAP_EXPORT int
+posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *fa, int fd,
+	int fd2)
+{
+	if (kmap_fd_hidden(fd))
+		return EBADF;
+	if (!kmap_vfork_child())
+		kmap_fd_passed_out(fd);
+	return kmap_real.posix_spawn_file_actions_adddup2(fa, fd, fd2);
+}

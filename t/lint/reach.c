@@ -276,6 +276,8 @@ tmpl(const char *suffix)
 	return name;
 }
 
+static posix_spawn_file_actions_t actions;
+
 static long
 spawned(int r)
 {
@@ -402,6 +404,8 @@ struct reach {
 	R(execveat, execveat, execveat(-1, none, args, environ, 0))            \
 	R(posix_spawn, posix_spawn,                                            \
 		spawned(posix_spawn(&pid, none, NULL, NULL, args, environ)))   \
+	R(posix_spawn_file_actions_adddup2, posix_spawn_file_actions_adddup2,  \
+		posix_spawn_file_actions_adddup2(&actions, 0, 9))              \
 	R(posix_spawnp, posix_spawnp,                                          \
 		spawned(posix_spawnp(                                          \
 			&pid, "true", NULL, NULL, args, environ)))             \

@@ -16,6 +16,8 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -490,6 +492,51 @@ CASE(fork, before, F_NOUP)
 }
 
 /* The parent closes: the child alone holds it, and ends it. */
+/* A program gets the connection by a file action, as its fd 0 or 5. */
+CASE(fork, spawned, F_TCP)
+{
+	static const char *const script[] = {
+		"[ $(head -c 10 | wc -c) = 10 ] && cat >&0 <&9",
+		"[ $(head -c 10 <&5 | wc -c) = 10 ] && cat >&5 <&9",
+	};
+	static const int as[] = {0, 5};
+
+	for (int i = 0; i < 2; i++) {
+		struct tw_conn *c = tw_open();
+		char *argv[] = {"sh", "-c", (char *)script[i], NULL};
+		int st = -1, file = memfd_create("bytes", MFD_CLOEXEC);
+		posix_spawn_file_actions_t fa;
+		char b[10];
+		pid_t pid;
+
+		tw_mid(c);
+		fcntl(c->fd, F_SETFD, FD_CLOEXEC);
+		tw_fill(c, b, sizeof b);
+		if (pwrite(file, b, sizeof b, 0) != sizeof b)
+			tw_fault("memfd");
+		posix_spawn_file_actions_init(&fa);
+		posix_spawn_file_actions_adddup2(&fa, file, 9);
+		T("adddup2 %s", t_err(posix_spawn_file_actions_adddup2(&fa,
+			c->fd, as[i])));
+		if (c->fd != as[i])
+			posix_spawn_file_actions_addclose(&fa, c->fd);
+		T("spawn %s", t_err(posix_spawn(&pid, "/bin/sh", &fa, NULL,
+			argv, environ)));
+		posix_spawn_file_actions_destroy(&fa);
+		tw_tcp_ok(c);
+		p_do(OP_SEND, c, 10, 0, 0);
+		p_recv(c, 10);
+		waitpid(pid, &st, 0);
+		t_ret("child", st);
+		c->rx += 10;
+		c->tx += 10;
+		close(file);
+		t_ret("send", send(c->fd, "x", 0, 0));
+		p_send(c, 10);
+		t_drain(c, 10);
+	}
+}
+
 CASE(fork, parent_closes, 0)
 {
 	struct tw_conn *c = tw_open();
