@@ -37,8 +37,8 @@ struct kmap_ent {
 	unsigned int noffers;
 	bool preconsent;	/* the offers carry consent to receive */
 	bool asked_join;	/* acceptor: told of a link that both have */
-	uint64_t join;		/* connector: was told of that link, */
-	uint32_t join_uid;	/*   by this uid */
+	uint64_t join;		/* connector: was told of that link */
+	uint32_t rdv_uid;	/* connector: of whom rdv_conn is */
 	kmap_a32 ticks;		/* calls on the kernel path */
 	uint32_t next_try;
 	bool moment_given;		/* see offered_moment, emu/io.c */

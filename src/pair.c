@@ -559,7 +559,7 @@ join(struct kmap_ent *e)
 	for (l = atomic_load(&kmap_links); l != NULL;
 	    l = atomic_load(&l->next))
 		if (l->side == KMAP_CONNECTOR && !l->inherited &&
-		    l->id == e->join && l->peer_uid == e->join_uid)
+		    l->id == e->join && l->peer_uid == e->rdv_uid)
 			break;
 	if (l != NULL) {
 		e->join = 0;
@@ -583,8 +583,8 @@ greeted(struct kmap_ent *e, int fd)
 {
 	struct kmap_msg m;
 	struct kmap_link *l = NULL;
-	int fds[2] = { -1, -1 }, err = 0, n;
-	uint32_t uid = 0, slot;
+	int fds[2] = { -1, -1 }, err = 0, n = 0;
+	uint32_t uid, slot;
 
 	if (e->rdv_conn < 0) {
 		e->rdv_conn = kmap_fd_hide(kmap_sys_raise(
@@ -593,23 +593,24 @@ greeted(struct kmap_ent *e, int fd)
 			e->rdv_conn = -1;
 			return;
 		}
+		/* Before a fd of its is taken: to close one may mean to wait
+		 * for whoever serves its file system. */
+		if (cred_uid(e->rdv_conn, &e->rdv_uid) != 0 ||
+		    !acceptor_may_pair(&e->ep->tuple, e->rdv_uid,
+		    &e->ep->translated))
+			goto refuse;
 	}
+	uid = e->rdv_uid;
 	n = kmap_msg_recv(e->rdv_conn, &m, fds, 2, 0);
 	if (n == -EAGAIN)
 		return;
 	if (n < 0 || (m.kind != KMAP_MSG_HELLO && m.kind != KMAP_MSG_JOIN) ||
 	    memcmp(&m.tuple, &e->ep->tuple, sizeof(m.tuple)) != 0 ||
-	    cred_uid(e->rdv_conn, &uid) != 0 ||
 	    /* A stranger's placeholder is none of ours to write. */
-	    n != (m.kind == KMAP_MSG_JOIN ? 0 : uid == own_uid() ? 2 : 1) ||
-	    !acceptor_may_pair(&e->ep->tuple, uid, &e->ep->translated)) {
-		kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused",
-		    fd, uid);
+	    n != (m.kind == KMAP_MSG_JOIN ? 0 : uid == own_uid() ? 2 : 1))
 		goto refuse;
-	}
 	if (m.kind == KMAP_MSG_JOIN) {
 		e->join = m.link;
-		e->join_uid = uid;
 		kmap_fd_hidden_close(e->rdv_conn);
 		e->rdv_conn = -1;
 		join(e);
@@ -651,6 +652,8 @@ greeted(struct kmap_ent *e, int fd)
 	finish(e, fd, l, slot, 1);
 	return;
 refuse:
+	kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused", fd,
+	    e->rdv_uid);
 	for (int i = 0; i < n; i++)
 		if (fds[i] >= 0)
 			kmap_sys_close(fds[i]);

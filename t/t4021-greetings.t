@@ -114,4 +114,6 @@ stop intruder
 is "$(grep -c met "$WORK/in")" 1 "the intruder found the name"
 is "$(grep -c answered "$WORK/in") $(paired "$WORK/s.json")" "0 0" \
 	"and was never answered"
+holds "$(grep -c left "$WORK/in") > 0 && $(grep -c taken "$WORK/in") == 0" \
+	"no fd of its was taken" || diag "$(sort "$WORK/in" | uniq -c)"
 finish

@@ -20,6 +20,21 @@ port_of()
 	cat "$1"
 }
 
+# LeakSanitizer looks for leaks at the end of a process by a tracer of its own:
+# it gives up, with status 1, where somebody traces the process already, and
+# where it gets no fd or no thread any more. So it is off for the processes that
+# run under a limit or are traced, and for those alone.
+leaky=(env)
+! sanitized address ||
+	leaky+=("ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0")
+
+# limited LIMITS: the words before a process under them
+limited()
+{
+	words=(env)
+	[ "$1" = true ] || words=("${leaky[@]}")
+}
+
 # Whatever make and the harness have open counts, too.
 bare='for f in {3..63}; do eval "exec $f>&-"; done; '
 
@@ -29,11 +44,15 @@ pair()
 {
 	local name=$1 port
 	rm -f "$WORK/port"
-	start server bash -c "$bare$2"'; exec "$@"' - env LD_PRELOAD="$lib" \
+	limited "$2"
+	start server bash -c "$bare$2"'; exec "$@"' - "${words[@]}" \
+		LD_PRELOAD="$lib" \
 		KMAP_STATS="$WORK/$name-server.json" "$serve" echo "$WORK/port"
 	port=$(port_of "$WORK/port")
+	limited "$3"
 	ok "$name: the bytes are right" timeout -k 2 30 \
-		bash -c "$bare$3"'; exec "$@"' - env LD_PRELOAD="$lib" \
+		bash -c "$bare$3"'; exec "$@"' - "${words[@]}" \
+		LD_PRELOAD="$lib" \
 		KMAP_STATS="$WORK/$name-client.json" \
 		"$serve" ask "$port" 60 0
 	ok "$name: the server lives" running server
@@ -73,7 +92,7 @@ pair client-nofile-7 true 'ulimit -n 7'
 rm -f "$WORK/port"
 start server kmap_env "$serve" echo "$WORK/port"
 ok "RLIMIT_FSIZE 0: the end is no signal" timeout -k 2 30 bash -c \
-	'ulimit -f 0; exec "$@"' - env LD_PRELOAD="$lib" \
+	'ulimit -f 0; exec "$@"' - "${leaky[@]}" LD_PRELOAD="$lib" \
 	KMAP_STATS="$WORK/none.json" "$serve" ask "$(port_of "$WORK/port")" 60 0
 stop server
 
@@ -81,7 +100,7 @@ stop server
 most()
 {
 	rm -f "$WORK/port"
-	start server bash -c 'ulimit -n 64; exec "$@"' - env "$1" \
+	start server bash -c 'ulimit -n 64; exec "$@"' - "${leaky[@]}" "$1" \
 		KMAP_STATS="$WORK/most.json" "$serve" echo "$WORK/port"
 	timeout -k 2 30 env "$1" "$serve" hold "$(port_of "$WORK/port")" 80
 	stop server
@@ -100,7 +119,7 @@ turns()
 	for ((n = 1; n <= 120; n++)); do
 		rm -f "$WORK/port" "$WORK/failed"
 		if [ "$who" = server ]; then
-			start server env INJECT_PRELOAD="$lib" \
+			start server "${leaky[@]}" INJECT_PRELOAD="$lib" \
 				KMAP_STATS="$WORK/$who.json" \
 				"$inject" "$n" "$WORK/failed" \
 				"$serve" echo "$WORK/port" $2
@@ -113,7 +132,7 @@ turns()
 				"$serve" ask "$port" 30 0
 		else
 			port=$(port_of "$WORK/portc")
-			timeout -k 2 6 env INJECT_PRELOAD="$lib" \
+			timeout -k 2 6 "${leaky[@]}" INJECT_PRELOAD="$lib" \
 				KMAP_STATS="$WORK/$who.json" \
 				"$inject" "$n" "$WORK/failed" \
 				"$serve" ask "$port" 30 0

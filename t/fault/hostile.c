@@ -903,7 +903,7 @@ ring_along(struct seg *s, uint64_t rounds)
 }
 
 static int
-clog(int port)
+clog_bells(int port)
 {
 	struct kmap_dir_shm *d;
 	uint64_t bells = 0;
@@ -1019,9 +1019,13 @@ intrude(int from, int to, uid_t uid, const char *file)
 			note(file, "met");
 		met = true;
 		greet_wrong(sock, &t, "good");
-		if (readable(sock, 1000) && recv_msg(sock, &m, fds,
-		    &nfds) > 0)
-			note(file, "answered");
+		if (readable(sock, 1000)) {
+			ssize_t n = recv_msg(sock, &m, fds, &nfds);
+
+			/* unix(7): a reset says that it was never read. */
+			note(file, n > 0 ? "answered" : n < 0 &&
+			    errno == ECONNRESET ? "left" : "taken");
+		}
 		close(sock);
 	}
 	return 0;
@@ -1053,7 +1057,7 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "stuck") == 0 && argc == 4)
 		return stuck(atoi(argv[2]), atoi(argv[3]));
 	if (strcmp(argv[1], "clog") == 0)
-		return clog(atoi(argv[2]));
+		return clog_bells(atoi(argv[2]));
 	if (strcmp(argv[1], "squat") == 0 && argc == 6)
 		return squat(atoi(argv[2]), atoi(argv[3]),
 		    (uid_t)atoi(argv[4]), argv[5]);
