@@ -1,14 +1,14 @@
 #!/bin/bash
 # Limit: 300 s
 # The picture: one file, nothing outside of it, nothing of the traced program
-# is obeyed, and a browser can use it. Made-up events; real ones come in the
-# tests of programs.
+# is obeyed, and a browser can use it. Of made-up events, and of a real trace.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 
-need "$PYTHON"
+private_net "$@"
+need "$PYTHON" curl
 made=$builddir/trace/made-up
-checks=33	# of look.py
-plan $((13 + checks))
+checks=34	# of look.py
+plan $((16 + checks))
 
 for scene in small large hostile cut; do
 	"$made" $scene "$WORK/$scene.html" 2>"$WORK/err" ||
@@ -45,6 +45,24 @@ else
 	skip "no /dev/full" "and its reason"
 fi
 
+# Two real programs of one hop.
+free_port port
+cat >"$WORK/app" <<END
+"$builddir/tiny" $port & server=\$!
+for i in {1..200}; do
+	curl -s http://127.0.0.1:$port/1000 >"$WORK/body" && break
+	sleep 0.05
+done
+kill \$server
+wait
+END
+(cd "$WORK" && timeout 60 "$KMAP_TRACE" -q --html real.html -o real.kmap \
+	bash app) >"$WORK/out" 2>&1
+is "$?:$(stat -c %s "$WORK/body")" 0:1000 "a real trace: the programs did run"
+ok "it is well-formed, escaped, self-contained" \
+	"$PYTHON" "$srcdir/trace/page.py" "$WORK/real.html"
+ok "functions of the programs have names" grep -q 'tiny!main' "$WORK/real.html"
+
 browser=$("$PYTHON" -c 'import sys; sys.path.insert(0, sys.argv[1])
 import browser; print(browser.find() or "")' "$srcdir/trace")
 if [ -z "$browser" ]; then
@@ -55,7 +73,7 @@ else
 	before=$tap_run
 	PYTHONDONTWRITEBYTECODE=1 timeout -k 5 240 "$PYTHON" \
 		"$srcdir/trace/look.py" "$tap_run" "$WORK"/{small,large}.html \
-		"$WORK/hostile.html" "$WORK/cut.html" >"$WORK/look" \
+		"$WORK"/{hostile,cut,real}.html >"$WORK/look" \
 		2>"$WORK/look.err" || { tap_failed=1; diag "$(tail "$WORK/look.err")"; }
 	cat "$WORK/look"
 	tap_run=$((before + $(grep -Ec '^(not )?ok ' "$WORK/look")))

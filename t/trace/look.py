@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Opens the pictures in a browser and uses them; TAP lines, no plan.
 
-look.py FIRST-NUMBER SMALL LARGE HOSTILE CUT
+look.py FIRST-NUMBER SMALL LARGE HOSTILE CUT REAL
 """
 import sys
 
@@ -38,7 +38,7 @@ def place(b, test):
     })()""" % test)
 
 
-small, large, hostile, cut = sys.argv[2:6]
+small, large, hostile, cut, real = sys.argv[2:7]
 with Browser() as b:
     b.open(small)
     b.settle()
@@ -141,4 +141,11 @@ with Browser() as b:
     check(b.eval("D.n") == 30 and "cut off" in text(b, "warn"),
           "a file that was cut off opens, and says so", text(b, "warn"))
     check(b.problems == [], "no word on the console", b.problems)
+
+    b.open(real)
+    b.settle()
+    got = b.eval("D.hops.filter((h) => h.a && h.b)"
+                 ".map((h) => [h.name, h.ba > 1000])")
+    check(got[-1:] == [["curl → tiny", True]] and b.problems == [],
+          "a real hop is joined, with the bytes it carried", got)
 sys.exit(failed)
