@@ -7,11 +7,17 @@ check_PROGRAMS += events
 events_SOURCES = events.c
 events_LDADD = $(top_builddir)/trace/libsinks.la
 
+check_PROGRAMS += trace/busy
+trace_busy_SOURCES = trace/busy.c
+trace_busy_LDADD = -lpthread
+
 TRACE_TESTS = \
 	t7010-recorder.t \
 	t7020-sinks.t \
 	t7030-trace.t \
-	t7040-elf.t
+	t7040-elf.t \
+	t7050-verify.t \
+	t7060-attach.t
 
 dist_check_SCRIPTS += $(TRACE_TESTS)
 TESTS += $(TRACE_TESTS)

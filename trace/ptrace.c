@@ -349,7 +349,6 @@ adopt(struct tracee *t)
 		if (some_thread_of(ppid, &parent)) {
 			im->program = parent->program;
 			im->recorded = parent->recorded;
-			im->recorder = parent->recorder;
 		}
 		if (tracer.region)
 			im->above = a_load(&tracer.region->processes);
@@ -464,13 +463,6 @@ enter(struct tracee *t, const struct __ptrace_syscall_info *info, int nr,
 	c->name = name;
 	c->nframes = c->nsets = 0;
 	unwind_stack(t, c);
-	if (t->image->recorded && seen == WIRE_PASSED_BY &&
-		unwind_has_recorder(t->image, c)) {
-		/* The recorder says nothing of it, and yet made it. */
-		tracer.counts[nr].recorded++;
-		c->active = false;
-		return;
-	}
 	tracer_announce(t->image);
 	c->ep = c->fd >= 0 ? fds_endpoint(t, c->fd) : 0;
 	poll_endpoints(t, c);

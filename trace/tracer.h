@@ -55,7 +55,6 @@ struct image {
 	size_t nfds;
 	struct range *code; /* what has been told, by start */
 	size_t ncode;
-	struct range recorder; /* libkmaptrace.so's code */
 	void *as, *upt; /* libunwind's */
 };
 
@@ -161,7 +160,5 @@ void peek_address(char *text, const void *sa, size_t len);
 void unwind_stack(struct tracee *t, struct tcall *c);
 void unwind_modules(struct image *im);
 void unwind_forget(struct image *im);
-/* Is a function of the recorder among the frames? */
-bool unwind_has_recorder(const struct image *im, const struct tcall *c);
 
 #endif

@@ -217,10 +217,8 @@ unwind_modules(struct image *im)
 				realloc(im->code, room * sizeof(*im->code)));
 		}
 		im->code[im->ncode++] = (struct range){start, end};
-		if (is_recorder(path)) {
-			im->recorder = (struct range){start, end};
+		if (is_recorder(path))
 			im->recorded = true;
-		}
 		if (*path == '[' && strcmp(path, "[vdso]"))
 			*path = 0; /* [stack], [heap], [anon:jit] */
 		{
@@ -236,16 +234,6 @@ unwind_modules(struct image *im)
 	tracer_end();
 	free(line);
 	fclose(f);
-}
-
-bool
-unwind_has_recorder(const struct image *im, const struct tcall *c)
-{
-	for (size_t i = 0; i < c->nframes; i++)
-		if (c->frames[i] > im->recorder.start &&
-			c->frames[i] <= im->recorder.end)
-			return true;
-	return false;
 }
 
 static bool

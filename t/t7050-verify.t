@@ -1,0 +1,155 @@
+#!/bin/bash
+# --verify: every network call of a program is either recorded or named with
+# the way it escapes; counts are strace's; the program is not disturbed, also
+# when kmap-trace or its tracer is killed.
+# Limit: 240 s
+. "${srcdir:-$(dirname "$0")}/lib.sh"
+private_net "$@"
+need strace "$CC"
+[ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
+trace=$KMAP_TRACE
+# The name of the recorder's memory goes by this name.
+unset KMAP_TRACE
+busy=$builddir/trace/busy
+cd "$WORK" || exit 99
+ulimit -c 0
+strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
+plan 29
+
+# What a socket call is by its name; read, write and close are also files'.
+calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
+calls="$calls|epoll_create1|epoll_ctl|epoll_wait|shutdown|fcntl|getsockopt"
+
+# by_strace COMMAND...: "name count" lines of all calls that ended
+by_strace()
+{
+	strace -f -o st "$@" >/dev/null
+	sed -n -E "s/^[0-9]+ +(<\.\.\. )?($calls)(\(| resumed).*/\2 &/p" st |
+		grep -v 'unfinished' | awk '{ n[$1]++ }
+			END { for (c in n) print c, n[c] }' | sort
+}
+
+# by_verify: the same from the report in the file err
+by_verify()
+{
+	sed -n -E "s/^kmap-trace: +($calls): .*, ([0-9]+) calls .*/\1 \2/p" \
+		err | sort
+}
+
+## All of it is recorded, and counted
+
+"$busy" all >out.plain
+is "$?" 42 "the program by itself"
+"$trace" --verify --summary=sum --json log -o - "$busy" all >out 2>err
+is "$?" 42 "its exit status under --verify"
+like "$(<out)" "fine" "its output"
+counts=$(by_verify)
+is "$counts" "$(by_strace "$busy" all)" "as many calls as strace counts"
+like "$(<err)" "coverage: ([0-9]+) of ([0-9]+) .*100\.0 %" "all are covered"
+[[ $(<err) =~ coverage:\ ([0-9]+)\ of\ ([0-9]+) ]]
+is "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "recorded are as many as were made"
+is "$(grep -c '"escape":"[a-z]' log)" 0 "nothing escaped"
+# A call that a signal made the kernel restart is one for the program.
+for c in sendto readv sendmsg recvmsg socketpair shutdown; do
+	echo "$c $(grep -c "\"sys\":\"$c\"" log)"
+done | sort >mine
+is "$(<mine)" "$(grep -E '^(sendto|readv|sendmsg|recvmsg|socketpair|shutdown) ' \
+	<<<"$counts")" "each of them is a line of the record"
+
+## What escapes is named
+
+"$trace" --verify -ttext --json log -o - "$busy" escapes >out 2>err
+is "$?" 0 "a program with escapes: its exit status"
+escaped=$(grep '^!' text)
+is "$(wc -l <<<"$escaped")" "$(grep -c '"escape":"[a-z]' log)" \
+	"the text has a ! for each escape, and no other"
+like "$escaped" '!write\([0-9]+[^)]*, "own", 3\) = 3 .*instruction' "inline"
+like "$escaped" '!write\([0-9]+[^)]*, "file", 4\) = 4 .*fflush' "in fflush"
+like "$escaped" '!write\([0-9]+[^)]*, "last", 4\) = 4 .*fclose' "in fclose"
+like "$escaped" '!io_uring_setup\(.*io_uring' "io_uring"
+is "$(grep -c '"seen"' text)" 1 "what does not escape is there, once"
+like "$(grep -A3 '^!.*"own"' text)" "busy!(by_itself|escapes)" \
+	"the stack of an escape"
+
+## Programs that cannot be preloaded are followed by ptrace alone
+
+if "$CC" -O1 -g -pthread -static -o static "$srcdir/trace/busy.c" 2>/dev/null
+then
+	"$trace" --json log -o - ./static all >out 2>err
+	is "$?" 42 "static: its exit status"
+	like "$(<err)" "linked statically.*ptrace" "static: what is the matter"
+	for c in sendto readv sendmsg recvmsg recvfrom socketpair epoll_wait; do
+		echo "$c $(grep -c "\"sys\":\"$c\"" log)"
+	done | sort >mine
+	is "$(<mine)" "$(by_strace ./static all | grep -E \
+		'^(sendto|readv|sendmsg|recvmsg|recvfrom|socketpair|epoll_wait) ')" \
+		"static: as many records as strace has"
+	is "$(grep '"sys":"send' log | grep -vc '"escape":"inline"')" 0 \
+		"static: each is an escape"
+	like "$(grep -m1 '"sys":"sendto"' log)" '"buf":".*"len":10' \
+		"static: its arguments"
+else
+	for c in 1 2 3 4 5; do
+		skip "no static libc here" "static"
+	done
+fi
+
+## Killed
+
+# tracer: the process that kmap-trace, process $1, has for ptrace
+tracer()
+{
+	local p
+	for p in $(cat "/proc/$1/task/$1/children"); do
+		[ "$(<"/proc/$p/comm")" != kmap-ptrace ] || echo "$p"
+	done
+}
+
+# until_line FILE TEXT
+until_line()
+{
+	local i
+	for ((i = 0; i < 500; i++)); do
+		grep -q "$2" "$1" 2>/dev/null && return
+		sleep 0.02
+	done
+	return 1
+}
+
+"$trace" -q --verify -o - "$busy" loop 1500 >out 2>err &
+pid=$!
+ok "the program runs" until_line out ready
+t=$(tracer $pid)
+like "$t" '^[0-9]+$' "it has a tracer"
+{ kill -KILL $pid; wait $pid; } 2>/dev/null
+ok "kmap-trace is killed: the program gets to its end" until_line out failed
+is "$(grep failed out)" "failed 0, last 0" "and none of its calls has failed"
+for ((i = 0; i < 250; i++)); do
+	kill -0 "$t" 2>/dev/null || break
+	sleep 0.02
+done
+not_ok "the tracer ends with it" kill -0 "$t"
+
+"$trace" -q --verify -o - "$busy" loop 1500 >out 2>err &
+pid=$!
+until_line out ready
+kill -KILL "$(tracer $pid)"
+wait $pid
+# Calls made before another tracer is there do fail, and no later ones.
+like "$(grep failed out)" "^failed [0-9]+, last 0" \
+	"the tracer is killed: the program goes on"
+like "$(<err)" "tracer|traces was killed" "which is said"
+
+## No permission
+
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	chmod 755 .
+	mkdir -m 777 other
+	(cd other && setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$trace" -q --verify -o - "$busy" plain 10 >../out 2>../err)
+	is "$?" 0 "another user may --verify what is its own"
+else
+	skip "not root" "another user"
+fi
+
+finish
