@@ -153,9 +153,30 @@ static const struct {
 	[REMOTE] = {"remote", "the other end is on another machine"},
 };
 
+/* What of a function's calls is looked at: known once for its name. */
+enum is {
+	IS_STDIO = 1,
+	IS_FLAGS2 = 2, /* MSG_… in its third argument … */
+	IS_FLAGS3 = 4, /* … or in its fourth */
+	IS_MARK = 8,
+	IS_IOCTL = 16,
+	IS_FCNTL = 32,
+	IS_SETSOCKOPT = 64,
+	IS_EPOLL_CTL = 128,
+	IS_EPOLL_WAIT = 256,
+	IS_SELECT = 512,
+	IS_SENDM = 1024,
+	IS_BIND = 2048,
+	IS_CONNECT = 4096,
+	IS_LISTEN = 8192,
+	IS_SECCOMP = 16384, /* or may be */
+};
+
 struct function {
 	char *name, *version;
 	const char *plain;
+	unsigned int is; /* bits of enum is */
+	uint8_t shape; /* see shape_of */
 	uint64_t count;
 	struct words flags, options, modules;
 	uint32_t *eps;
@@ -246,6 +267,101 @@ is_tcp(const struct trace_endpoint *e)
 
 /* ---- functions ---- */
 
+/* Which of a function's arguments say how it is called, in bits; EVENTS: and
+ * the events it waits for. Decoding is for the first of each kind. */
+enum { EVENTS = 128 };
+
+static uint8_t
+shape_of(const char *plain)
+{
+	static const struct {
+		const char *name;
+		uint8_t args;
+	} what[] = {
+		{"recv", 8}, {"recvfrom", 8}, {"recvmsg", 4}, {"recvmmsg", 8},
+		{"send", 8}, {"sendto", 8}, {"sendmsg", 4}, {"sendmmsg", 8},
+		{"accept4", 8}, {"epoll_create1", 1}, {"eventfd", 2},
+		{"pipe2", 2}, {"dup3", 4}, {"splice", 32}, {"tee", 8},
+		{"preadv2", 16}, {"pwritev2", 16}, {"socket", 3},
+		{"socketpair", 3}, {"shutdown", 2}, {"epoll_ctl", 2 | EVENTS},
+		{"fcntl", 6}, {"ioctl", 2}, {"setsockopt", 6},
+		{"getsockopt", 6}, {"poll", EVENTS}, {"ppoll", EVENTS},
+	};
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++)
+		if (!strcmp(what[i].name, plain))
+			return what[i].args;
+	return 0;
+}
+
+static uint64_t
+shape(const struct function *f, const struct trace_call *c)
+{
+	struct trace_poll p;
+	uint64_t h = 1;
+
+	for (int a = 0; a < c->nargs && a < 6; a++)
+		if (f->shape & 1 << a)
+			h = mix(h, c->args[a] & 0xffffffff);
+	for (size_t k = 0; (f->shape & EVENTS) && k < c->nitems; k++) {
+		const struct trace_item *it = &c->items[k];
+		uint64_t events = 0;
+
+		if (it->type != TRACE_ITEM_POLL && it->type != TRACE_ITEM_EPOLL)
+			continue;
+		for (size_t at = 0; at + sizeof(p) <= it->len;
+			at += sizeof(p)) {
+			memcpy(&p, (const char *)it->data + at, sizeof(p));
+			events |= p.events;
+		}
+		h = mix(h, events);
+	}
+	return h;
+}
+
+static bool
+any_of(const char *name, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(name, *list))
+			return true;
+	return false;
+}
+
+static const char *const stdio_names[] = {"fdopen", "freopen", "fread",
+	"fwrite", "fgets", "fputs", "getline", "vfprintf", "fprintf",
+	"vdprintf", "dprintf", "fflush", "fclose", "aio_read", "aio_write",
+	NULL};
+
+static unsigned int
+what_is(const char *n)
+{
+	static const struct {
+		const char *name;
+		unsigned int is;
+	} what[] = {
+		{"send", IS_FLAGS3}, {"sendto", IS_FLAGS3},
+		{"recv", IS_FLAGS3}, {"recvfrom", IS_FLAGS3},
+		{"sendmsg", IS_FLAGS2 | IS_SENDM}, {"sendmmsg", IS_SENDM},
+		{"recvmsg", IS_FLAGS2}, {"sockatmark", IS_MARK},
+		{"ioctl", IS_IOCTL}, {"fcntl", IS_FCNTL},
+		{"setsockopt", IS_SETSOCKOPT}, {"epoll_ctl", IS_EPOLL_CTL},
+		{"epoll_wait", IS_EPOLL_WAIT}, {"epoll_pwait", IS_EPOLL_WAIT},
+		{"epoll_pwait2", IS_EPOLL_WAIT}, {"select", IS_SELECT},
+		{"pselect", IS_SELECT}, {"pselect6", IS_SELECT},
+		{"bind", IS_BIND}, {"connect", IS_CONNECT},
+		{"listen", IS_LISTEN}, {"prctl", IS_SECCOMP},
+		{"syscall", IS_SECCOMP}, {"seccomp", IS_SECCOMP},
+	};
+
+	if (any_of(n, stdio_names))
+		return IS_STDIO;
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++)
+		if (!strcmp(what[i].name, n))
+			return what[i].is;
+	return 0;
+}
+
 static uint32_t
 function(const char *name, const char *version)
 {
@@ -277,6 +393,8 @@ function(const char *name, const char *version)
 			.plain = trace_plain_name(name),
 		};
 		f->plain = xstrdup(f->plain);
+		f->is = what_is(f->plain);
+		f->shape = shape_of(f->plain);
 	}
 	last[h].name = name;
 	last[h].version = version;
@@ -340,57 +458,6 @@ names_of(const char *json, const char *key, struct words *to)
 	}
 }
 
-/* Which of a function's arguments say how it is called, in bits; and the
- * events it waits for. Decoding is for the first of each kind. */
-static uint64_t
-shape(const struct function *f, const struct trace_call *c, bool *any)
-{
-	enum { EVENTS = 128 };
-	static const struct {
-		const char *name;
-		uint8_t args;
-	} what[] = {
-		{"recv", 8}, {"recvfrom", 8}, {"recvmsg", 4}, {"recvmmsg", 8},
-		{"send", 8}, {"sendto", 8}, {"sendmsg", 4}, {"sendmmsg", 8},
-		{"accept4", 8}, {"epoll_create1", 1}, {"eventfd", 2},
-		{"pipe2", 2}, {"dup3", 4}, {"splice", 32}, {"tee", 8},
-		{"preadv2", 16}, {"pwritev2", 16}, {"socket", 3},
-		{"socketpair", 3}, {"shutdown", 2}, {"epoll_ctl", 2 | EVENTS},
-		{"fcntl", 6}, {"ioctl", 2}, {"setsockopt", 6},
-		{"getsockopt", 6}, {"poll", EVENTS}, {"ppoll", EVENTS},
-	};
-	struct trace_poll p;
-	uint64_t h = 1;
-
-	*any = false;
-	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
-		if (strcmp(what[i].name, f->plain))
-			continue;
-		*any = true;
-		for (int a = 0; a < c->nargs && a < 6; a++)
-			if (what[i].args & 1 << a)
-				h = mix(h, c->args[a] & 0xffffffff);
-		for (size_t k = 0; k < c->nitems; k++) {
-			const struct trace_item *it = &c->items[k];
-			uint64_t events = 0;
-
-			if (!(what[i].args & EVENTS) ||
-				(it->type != TRACE_ITEM_POLL &&
-					it->type != TRACE_ITEM_EPOLL))
-				continue;
-			for (size_t at = 0; at + sizeof(p) <= it->len;
-				at += sizeof(p)) {
-				memcpy(&p, (const char *)it->data + at,
-					sizeof(p));
-				events |= p.events;
-			}
-			h = mix(h, events);
-		}
-		break;
-	}
-	return h;
-}
-
 static void
 learn_shape(struct function *f, const struct trace_call *c)
 {
@@ -433,42 +500,26 @@ against(uint32_t ep, enum reason r)
 		seen_of(ep)->reasons |= 1u << r;
 }
 
-static bool
-any_of(const char *name, const char *const *list)
-{
-	for (; *list; list++)
-		if (!strcmp(name, *list))
-			return true;
-	return false;
-}
-
-static const char *const stdio_names[] = {"fdopen", "freopen", "fread",
-	"fwrite", "fgets", "fputs", "getline", "vfprintf", "fprintf",
-	"vdprintf", "dprintf", "fflush", "fclose", "aio_read", "aio_write",
-	NULL};
-
 static void
 look_at(const struct function *f, const struct trace_call *c)
 {
-	const char *n = f->plain;
 	uint64_t a1 = c->nargs > 1 ? c->args[1] & 0xffffffff : 0;
 	uint64_t a2 = c->nargs > 2 ? c->args[2] : 0, flags = 0;
 
-	if (any_of(n, stdio_names))
+	if (!f->is)
+		return;
+	if (f->is & IS_STDIO)
 		against(c->ep, STDIO);
-	else if (!strcmp(n, "send") || !strcmp(n, "sendto") ||
-		!strcmp(n, "recv") || !strcmp(n, "recvfrom"))
+	else if (f->is & IS_FLAGS3)
 		flags = c->nargs > 3 ? c->args[3] : 0;
-	else if (!strcmp(n, "sendmsg") || !strcmp(n, "recvmsg"))
+	else if (f->is & IS_FLAGS2)
 		flags = a2;
-	else if (!strcmp(n, "sockatmark") ||
-		(!strcmp(n, "ioctl") && a1 == SIOCATMARK))
+	else if ((f->is & IS_MARK) || (f->is & IS_IOCTL && a1 == SIOCATMARK))
 		against(c->ep, URGENT);
-	else if ((!strcmp(n, "ioctl") && a1 == FIOASYNC) ||
-		(!strcmp(n, "fcntl") && a1 == F_SETFL && (a2 & O_ASYNC)))
+	else if ((f->is & IS_IOCTL && a1 == FIOASYNC) ||
+		(f->is & IS_FCNTL && a1 == F_SETFL && (a2 & O_ASYNC)))
 		against(c->ep, ASYNC);
-	else if (!strcmp(n, "setsockopt") && a1 == IPPROTO_TCP &&
-		a2 == TCP_ULP)
+	else if (f->is & IS_SETSOCKOPT && a1 == IPPROTO_TCP && a2 == TCP_ULP)
 		against(c->ep, ULP);
 	if (flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN))
 		against(c->ep, URGENT);
@@ -528,12 +579,11 @@ in_set(uint32_t set, uint32_t ep, uint32_t kind)
 static void
 waits(const struct function *f, const struct trace_call *c)
 {
-	bool epoll = !strncmp(f->plain, "epoll_", 6);
+	bool epoll = f->is & IS_EPOLL_CTL, sel = f->is & IS_SELECT;
 	struct trace_poll p;
 	uint32_t kinds = 0;
 
-	if (!strncmp(f->plain, "epoll_wait", 10) ||
-		!strncmp(f->plain, "epoll_pwait", 11)) {
+	if (f->is & IS_EPOLL_WAIT) {
 		if (c->ep)
 			seen_of(c->ep)->polls++;
 		return;
@@ -555,8 +605,6 @@ waits(const struct function *f, const struct trace_call *c)
 		}
 		if (epoll || !kinds)
 			continue;
-		bool sel = strstr(f->plain, "select") != NULL;
-
 		++*tally(&t_polls, sel, kinds);
 		for (size_t at = 0; at + sizeof(p) <= it->len;
 			at += sizeof(p)) {
@@ -573,7 +621,7 @@ waits(const struct function *f, const struct trace_call *c)
 static void
 passes(const struct function *f, const struct trace_call *c)
 {
-	if (strncmp(f->plain, "sendm", 5))
+	if (!(f->is & IS_SENDM))
 		return;
 	for (size_t i = 0; i < c->nitems; i++) {
 		const struct trace_item *it = &c->items[i];
@@ -827,8 +875,7 @@ table_call(void *arg, const struct trace_call *c)
 {
 	struct function *f;
 	uint32_t fn;
-	uint64_t h, *n;
-	bool any;
+	uint64_t *n;
 
 	(void)arg;
 	ncalls++;
@@ -849,12 +896,13 @@ table_call(void *arg, const struct trace_call *c)
 		escaped(c);
 		return;
 	}
-	if (installs_filter(c))
-		inert = true;
-	if (c->sys >= 0 && !strncmp(trace_sys_name(c->sys), "io_uring_", 9))
-		uring = true;
 	fn = function_of(c);
 	f = &fns[fn];
+	if (f->is & IS_SECCOMP) {
+		inert |= installs_filter(c);
+		uring |= c->sys >= 0 &&
+			!strncmp(trace_sys_name(c->sys), "io_uring_", 9);
+	}
 	f->count++;
 	n = tally(&t_eps, fn, c->ep);
 	if (!(*n)++ && c->ep)
@@ -867,19 +915,18 @@ table_call(void *arg, const struct trace_call *c)
 		word_add(&f->modules, m && m->path[0] ? base_name(m->path) :
 			"[anon]");
 	}
-	h = shape(f, c, &any);
-	if (any && !(*(n = tally(&t_shapes, fn, h)))++)
+	if (f->shape && !(*tally(&t_shapes, fn, shape(f, c)))++)
 		learn_shape(f, c);
 	if (c->stack && c->stack->n)
 		path_count(fn, c);
 	look_at(f, c);
 	waits(f, c);
 	passes(f, c);
-	if (c->ep && !strcmp(f->plain, "bind") && c->ret == 0)
+	if (c->ep && f->is & IS_BIND && c->ret == 0)
 		take_address(seen_of(c->ep)->bound, 112, c);
-	if (c->ep && !strcmp(f->plain, "listen") && c->ret == 0)
+	if (c->ep && f->is & IS_LISTEN && c->ret == 0)
 		seen_of(c->ep)->listens = true;
-	if (c->ep && !strcmp(f->plain, "connect"))
+	if (c->ep && f->is & IS_CONNECT)
 		take_address(seen_of(c->ep)->dest, 112, c);
 }
 
@@ -968,6 +1015,9 @@ unix_path(char *to, size_t size, const char *path)
 		for (d += !d; d && n + 1 < size; d--)
 			to[n++] = *path++;
 	}
+	/* Abstract names that are bound with their padding of NULs. */
+	while (to[0] == '@' && n > 1 && to[n - 1] == '@')
+		n--;
 	to[n] = '\0';
 }
 

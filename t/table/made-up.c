@@ -351,6 +351,9 @@ others(void)
 		"@0a2f1", "");
 	tell(&e);
 	CALL("recvmsg", SYS_recvmsg, 83, e.id, 1, 83, 1, MSG_CMSG_CLOEXEC);
+	e = endpoint(TRACE_UNIX, TRACE_BY_SOCKET, "@padded@@@@@@@@", "");
+	tell(&e);
+	CALL("recvmsg", SYS_recvmsg, 86, e.id, 1, 86, 1, MSG_CMSG_CLOEXEC);
 	e = endpoint(TRACE_SOCKET, TRACE_BY_SOCKET, "", "");
 	e.domain = AF_NETLINK;
 	tell(&e);
