@@ -370,6 +370,9 @@ format(char out[112], const void *addr, size_t len)
 			n = sizeof(un->sun_path);
 		if (un->sun_path[0])
 			n = strnlen(un->sun_path, n);
+		/* Many give the whole field as an abstract name. */
+		while (n > 1 && !un->sun_path[n - 1])
+			n--;
 		memcpy(out, un->sun_path, n);
 		out[n] = 0;
 		for (i = 0; i < n; i++)
