@@ -154,8 +154,9 @@ endpoint_order(const struct kmap_section *a, const struct kmap_section *b)
 	if (!r)
 		r = strcmp(kmap_value_text(a->first, "role"),
 			kmap_value_text(b->first, "role"));
-	return r ? r : strcmp(kmap_value_text(a->first, "address"),
-		kmap_value_text(b->first, "address"));
+	return r ? r
+		 : strcmp(kmap_value_text(a->first, "address"),
+			   kmap_value_text(b->first, "address"));
 }
 
 static int
@@ -227,8 +228,12 @@ puts_(struct out *o, const char *s)
 static size_t
 character(const unsigned char *s)
 {
-	size_t n = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 :
-		*s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+	size_t n = *s < 0x80 ? 1
+		: *s < 0xc2  ? 0
+		: *s < 0xe0  ? 2
+		: *s < 0xf0  ? 3
+		: *s < 0xf5  ? 4
+			     : 0;
 
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
@@ -271,7 +276,7 @@ static void
 put_key(struct out *o, const char *s)
 {
 	static const char bare[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"abcdefghijklmnopqrstuvwxyz0123456789_-";
+				   "abcdefghijklmnopqrstuvwxyz0123456789_-";
 
 	if (s[0] && s[strspn(s, bare)] == '\0')
 		puts_(o, s);
@@ -289,8 +294,7 @@ put_value(struct out *o, const struct kmap_value *v)
 		put_string(o, v->string);
 		break;
 	case KMAP_INTEGER:
-		snprintf(number, sizeof(number), "%lld",
-			(long long)v->integer);
+		snprintf(number, sizeof(number), "%lld", (long long)v->integer);
 		puts_(o, number);
 		break;
 	case KMAP_BOOLEAN:
@@ -320,9 +324,10 @@ char *
 tv_text(const struct kmap_section *list, size_t *n)
 {
 	const struct kmap_kind *before = NULL;
-	struct out o = { 0 };
+	struct out o = {0};
 
-	puts_(&o, "# An interception table, see kmap-table(5). Check it with\n"
+	puts_(&o,
+		"# An interception table, see kmap-table(5). Check it with\n"
 		"# kmap-trace --check, obey it with KMAP_TABLE=FILE.\n");
 	for (; list; list = list->next) {
 		const struct kmap_kind *k = list->kind;
@@ -341,8 +346,7 @@ tv_text(const struct kmap_section *list, size_t *n)
 			puts_(&o, k->many ? "]]\n" : "]\n");
 		}
 		before = k;
-		for (const struct kmap_value *v = list->first; v;
-			v = v->next) {
+		for (const struct kmap_value *v = list->first; v; v = v->next) {
 			put_key(&o, v->key);
 			puts_(&o, " = ");
 			put_value(&o, v);
@@ -411,8 +415,9 @@ tv_write(const char *path, const char *text, size_t n, bool *unchanged)
 
 	*unchanged = false;
 	if (strcmp(path, "-") == 0)
-		return write_all(STDOUT_FILENO, text, n) < 0 ?
-			complain("standard output", "cannot be written") : 0;
+		return write_all(STDOUT_FILENO, text, n) < 0
+			? complain("standard output", "cannot be written")
+			: 0;
 	if (holds(path, text, n)) {
 		*unchanged = true;
 		return 0;

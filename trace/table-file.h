@@ -12,15 +12,15 @@
 #include "../src/table.h"
 
 /* Appends a value to a list; key is NULL in an array. Strings are copied. */
-struct kmap_value *tv_string(
-	struct kmap_value **list, const char *key, const char *s);
-struct kmap_value *tv_integer(
-	struct kmap_value **list, const char *key, int64_t n);
-struct kmap_value *tv_boolean(
-	struct kmap_value **list, const char *key, bool b);
+struct kmap_value *
+tv_string(struct kmap_value **list, const char *key, const char *s);
+struct kmap_value *
+tv_integer(struct kmap_value **list, const char *key, int64_t n);
+struct kmap_value *
+tv_boolean(struct kmap_value **list, const char *key, bool b);
 /* An empty array or inline table, to be filled at ->first. */
-struct kmap_value *tv_list(struct kmap_value **list, const char *key,
-	enum kmap_value_type type);
+struct kmap_value *
+tv_list(struct kmap_value **list, const char *key, enum kmap_value_type type);
 
 /* The section of that name, appended if there is none, or if it is [[ ]]. */
 struct kmap_section *tv_section(struct kmap_section **list, const char *name);

@@ -64,8 +64,8 @@ name_of(const struct kmap_section *s, char *buf, size_t size)
 {
 	bool tcp = strcmp(kind_of(s), "tcp") == 0;
 
-	snprintf(buf, size, "%s%s%s%s%s", tcp ? "" : kind_of(s),
-		tcp ? "" : " ", kmap_value_text(s->first, "role"),
+	snprintf(buf, size, "%s%s%s%s%s", tcp ? "" : kind_of(s), tcp ? "" : " ",
+		kmap_value_text(s->first, "role"),
 		kmap_value_text(s->first, "address")[0] ? " " : "",
 		kmap_value_text(s->first, "address"));
 }
@@ -353,8 +353,7 @@ diff_sets(const char *what, const char *key, const struct kmap_value *a,
 
 		for (here = here ? here->first : NULL; here;
 			here = here->next) {
-			if (contains(there ? there->first : NULL,
-				    here->string))
+			if (contains(there ? there->first : NULL, here->string))
 				continue;
 			if (!said)
 				printf("~ %s: %s", what, key);
@@ -442,14 +441,13 @@ diff_sections(struct kmap_section *a, struct kmap_section *b, bool first)
 
 		if (a->kind->open) {
 			for (struct kmap_value *v = a->first; v; v = v->next) {
-				struct kmap_value *w = s ?
-					member(s->first, v->key) : NULL;
+				struct kmap_value *w =
+					s ? member(s->first, v->key) : NULL;
 
 				snprintf(what, sizeof(what), "%s %s",
 					a->kind->name, v->key);
 				if (!w)
-					only(first ? '-' : '+', what,
-						v->first);
+					only(first ? '-' : '+', what, v->first);
 				else if (first)
 					diff_fields(what, a->kind, v->first,
 						w->first);

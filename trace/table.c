@@ -43,7 +43,7 @@
 struct tally {
 	struct pair {
 		uint64_t a, b, n;
-	} *p;
+	} * p;
 	size_t room, used;
 };
 
@@ -79,8 +79,7 @@ tally(struct tally *t, uint64_t a, uint64_t b)
 		t->p = xcalloc(room, sizeof(*t->p));
 		for (size_t i = 0; i < t->room; i++)
 			if (old[i].n)
-				*place(t->p, room, old[i].a, old[i].b) =
-					old[i];
+				*place(t->p, room, old[i].a, old[i].b) = old[i];
 		free(old);
 		t->room = room;
 	}
@@ -136,17 +135,22 @@ enum reason {
 static const struct {
 	const char *word, *sentence;
 } reasons[REASONS] = {
-	[URING] = {"io-uring", "io_uring reads and writes it where no wrapper "
+	[URING] = {"io-uring",
+		"io_uring reads and writes it where no wrapper "
 		"sees it"},
-	[RAW_WAIT] = {"raw-wait", "the program waits for it by system calls "
+	[RAW_WAIT] = {"raw-wait",
+		"the program waits for it by system calls "
 		"of its own"},
-	[RAW_IO] = {"raw-io", "system calls of the program's own read or "
+	[RAW_IO] = {"raw-io",
+		"system calls of the program's own read or "
 		"write it"},
-	[STDIO] = {"stdio", "it is under stdio or aio, which read and write "
+	[STDIO] = {"stdio",
+		"it is under stdio or aio, which read and write "
 		"inside libc"},
 	[PASSED] = {"passed", "it is handed to another process or program"},
 	[ORIGIN] = {"origin", "no call says where it comes from"},
-	[URGENT] = {"urgent", "it sends or looks for urgent data, or lets the "
+	[URGENT] = {"urgent",
+		"it sends or looks for urgent data, or lets the "
 		"kernel send from the program's memory"},
 	[ASYNC] = {"async", "it asks for signals (O_ASYNC)"},
 	[ULP] = {"ulp", "the kernel works on its bytes (TCP_ULP)"},
@@ -269,7 +273,9 @@ is_tcp(const struct trace_endpoint *e)
 
 /* Which of a function's arguments say how it is called, in bits; EVENTS: and
  * the events it waits for. Decoding is for the first of each kind. */
-enum { EVENTS = 128 };
+enum {
+	EVENTS = 128
+};
 
 static uint8_t
 shape_of(const char *plain)
@@ -278,14 +284,33 @@ shape_of(const char *plain)
 		const char *name;
 		uint8_t args;
 	} what[] = {
-		{"recv", 8}, {"recvfrom", 8}, {"recvmsg", 4}, {"recvmmsg", 8},
-		{"send", 8}, {"sendto", 8}, {"sendmsg", 4}, {"sendmmsg", 8},
-		{"accept4", 8}, {"epoll_create1", 1}, {"eventfd", 2},
-		{"pipe2", 2}, {"dup3", 4}, {"splice", 32}, {"tee", 8},
-		{"preadv2", 16}, {"pwritev2", 16}, {"socket", 3},
-		{"socketpair", 3}, {"shutdown", 2}, {"epoll_ctl", 2 | EVENTS},
-		{"fcntl", 6}, {"ioctl", 2}, {"setsockopt", 6},
-		{"getsockopt", 6}, {"poll", EVENTS}, {"ppoll", EVENTS},
+		{"recv", 8},
+		{"recvfrom", 8},
+		{"recvmsg", 4},
+		{"recvmmsg", 8},
+		{"send", 8},
+		{"sendto", 8},
+		{"sendmsg", 4},
+		{"sendmmsg", 8},
+		{"accept4", 8},
+		{"epoll_create1", 1},
+		{"eventfd", 2},
+		{"pipe2", 2},
+		{"dup3", 4},
+		{"splice", 32},
+		{"tee", 8},
+		{"preadv2", 16},
+		{"pwritev2", 16},
+		{"socket", 3},
+		{"socketpair", 3},
+		{"shutdown", 2},
+		{"epoll_ctl", 2 | EVENTS},
+		{"fcntl", 6},
+		{"ioctl", 2},
+		{"setsockopt", 6},
+		{"getsockopt", 6},
+		{"poll", EVENTS},
+		{"ppoll", EVENTS},
 	};
 
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++)
@@ -340,18 +365,30 @@ what_is(const char *n)
 		const char *name;
 		unsigned int is;
 	} what[] = {
-		{"send", IS_FLAGS3}, {"sendto", IS_FLAGS3},
-		{"recv", IS_FLAGS3}, {"recvfrom", IS_FLAGS3},
-		{"sendmsg", IS_FLAGS2 | IS_SENDM}, {"sendmmsg", IS_SENDM},
-		{"recvmsg", IS_FLAGS2}, {"sockatmark", IS_MARK},
-		{"ioctl", IS_IOCTL}, {"fcntl", IS_FCNTL},
-		{"setsockopt", IS_SETSOCKOPT}, {"epoll_ctl", IS_EPOLL_CTL},
-		{"epoll_wait", IS_EPOLL_WAIT}, {"epoll_pwait", IS_EPOLL_WAIT},
-		{"epoll_pwait2", IS_EPOLL_WAIT}, {"select", IS_SELECT},
-		{"pselect", IS_SELECT}, {"pselect6", IS_SELECT},
-		{"bind", IS_BIND}, {"connect", IS_CONNECT},
-		{"listen", IS_LISTEN}, {"prctl", IS_SECCOMP},
-		{"syscall", IS_SECCOMP}, {"seccomp", IS_SECCOMP},
+		{"send", IS_FLAGS3},
+		{"sendto", IS_FLAGS3},
+		{"recv", IS_FLAGS3},
+		{"recvfrom", IS_FLAGS3},
+		{"sendmsg", IS_FLAGS2 | IS_SENDM},
+		{"sendmmsg", IS_SENDM},
+		{"recvmsg", IS_FLAGS2},
+		{"sockatmark", IS_MARK},
+		{"ioctl", IS_IOCTL},
+		{"fcntl", IS_FCNTL},
+		{"setsockopt", IS_SETSOCKOPT},
+		{"epoll_ctl", IS_EPOLL_CTL},
+		{"epoll_wait", IS_EPOLL_WAIT},
+		{"epoll_pwait", IS_EPOLL_WAIT},
+		{"epoll_pwait2", IS_EPOLL_WAIT},
+		{"select", IS_SELECT},
+		{"pselect", IS_SELECT},
+		{"pselect6", IS_SELECT},
+		{"bind", IS_BIND},
+		{"connect", IS_CONNECT},
+		{"listen", IS_LISTEN},
+		{"prctl", IS_SECCOMP},
+		{"syscall", IS_SECCOMP},
+		{"seccomp", IS_SECCOMP},
 	};
 
 	if (any_of(n, stdio_names))
@@ -384,8 +421,8 @@ function(const char *name, const char *version)
 			break;
 	if (i == nfns) {
 		if (!(nfns & (nfns - 1)))
-			fns = xrealloc(fns, (nfns ? 2 * nfns : 1) *
-				sizeof(*fns));
+			fns = xrealloc(
+				fns, (nfns ? 2 * nfns : 1) * sizeof(*fns));
 		f = &fns[nfns++];
 		*f = (struct function){
 			.name = xstrdup(name),
@@ -417,8 +454,10 @@ function_of(const struct trace_call *c)
 		const struct trace_site *s =
 			trace_call_site(c->process, c->caller, c->fn);
 
-		*n = 1 + (!strcmp(s->name, c->fn) && s->version[0] ?
-			function(c->fn, s->version) : i);
+		*n = 1 +
+			(!strcmp(s->name, c->fn) && s->version[0]
+					? function(c->fn, s->version)
+					: i);
 	}
 	return (uint32_t)(*n - 1);
 }
@@ -610,8 +649,8 @@ waits(const struct function *f, const struct trace_call *c)
 			at += sizeof(p)) {
 			memcpy(&p, (const char *)it->data + at, sizeof(p));
 			if (p.fd >= 0 && p.ep)
-				++*tally(&t_polled, (uint64_t)sel << 32 |
-					kinds, p.ep);
+				++*tally(&t_polled, (uint64_t)sel << 32 | kinds,
+					p.ep);
 		}
 	}
 }
@@ -689,8 +728,8 @@ libc_function(const struct trace_call *c, char *buf, size_t size)
 			strncmp(names[i], "libc-", 5))
 			return;
 		if (bang)
-			snprintf(buf, size, "%.*s",
-				(int)strcspn(bang + 1, "+"), bang + 1);
+			snprintf(buf, size, "%.*s", (int)strcspn(bang + 1, "+"),
+				bang + 1);
 	}
 }
 
@@ -752,9 +791,11 @@ escaped(const struct trace_call *c)
 		return;
 	if (is_tcp(e)) {
 		x->matters = true;
-		against(c->ep, c->escape == TRACE_LIBC ? STDIO :
-			c->escape == TRACE_URING ? URING :
-			is_wait(c->sys) ? RAW_WAIT : RAW_IO);
+		against(c->ep,
+			c->escape == TRACE_LIBC		   ? STDIO
+				: c->escape == TRACE_URING ? URING
+				: is_wait(c->sys)	   ? RAW_WAIT
+							   : RAW_IO);
 	}
 	/* A set's members are known at the end. */
 	if (e && e->kind == TRACE_EPOLL)
@@ -762,8 +803,7 @@ escaped(const struct trace_call *c)
 	for (size_t k = 0; k < c->nitems; k++) {
 		const struct trace_item *it = &c->items[k];
 
-		if (it->type != TRACE_ITEM_POLL &&
-			it->type != TRACE_ITEM_EPOLL)
+		if (it->type != TRACE_ITEM_POLL && it->type != TRACE_ITEM_EPOLL)
 			continue;
 		for (size_t at = 0; at + sizeof(p) <= it->len;
 			at += sizeof(p)) {
@@ -853,13 +893,13 @@ table_process(void *arg, const struct trace_process *p)
 static void
 path_count(uint32_t fn, const struct trace_call *c)
 {
-	uint64_t *n = tally(&t_paths, (uint64_t)fn << 32 | c->process->id,
-		c->stack->id);
+	uint64_t *n = tally(
+		&t_paths, (uint64_t)fn << 32 | c->process->id, c->stack->id);
 
 	if (!*n) {
 		if (!(npaths & (npaths - 1)))
-			paths = xrealloc(paths, (npaths ? 2 * npaths : 1) *
-				sizeof(*paths));
+			paths = xrealloc(paths,
+				(npaths ? 2 * npaths : 1) * sizeof(*paths));
 		paths[npaths] = (struct path){
 			.fn = fn,
 			.n = c->stack->n,
@@ -912,8 +952,8 @@ table_call(void *arg, const struct trace_call *c)
 		const struct trace_module *m =
 			trace_module_at(c->process, c->caller);
 
-		word_add(&f->modules, m && m->path[0] ? base_name(m->path) :
-			"[anon]");
+		word_add(&f->modules,
+			m && m->path[0] ? base_name(m->path) : "[anon]");
 	}
 	if (f->shape && !(*tally(&t_shapes, fn, shape(f, c)))++)
 		learn_shape(f, c);
@@ -941,7 +981,8 @@ table_tick(void *arg)
 
 /* ---- names at last ---- */
 
-struct class {
+struct class
+{
 	char kind[8], role[8], address[160], name[180];
 	unsigned int count;
 	uint32_t reasons;
@@ -1024,14 +1065,13 @@ unix_path(char *to, size_t size, const char *path)
 static bool
 is_remote(const struct trace_endpoint *e)
 {
-	int n = (int)(strrchr(e->peer, ':') ? strrchr(e->peer, ':') - e->peer :
-		0);
+	int n = (int)(strrchr(e->peer, ':') ? strrchr(e->peer, ':') - e->peer
+					    : 0);
 
 	if (n == 0 || !e->local[0] || !strncmp(e->peer, "127.", 4) ||
 		!strncmp(e->peer, "[::1]", 5))
 		return false;
-	return strncmp(e->local, e->peer, (size_t)n) ||
-		e->local[n] != ':';
+	return strncmp(e->local, e->peer, (size_t)n) || e->local[n] != ':';
 }
 
 static bool
@@ -1068,8 +1108,9 @@ tcp_class(struct class *k, const struct trace_endpoint *e)
 		return false;
 	if (e->origin == TRACE_BY_ESCAPE)
 		k->reasons |= 1u << ORIGIN;
-	else if (e->kind == TRACE_TCP && (e->origin == TRACE_BY_INHERIT ||
-		e->origin == TRACE_BY_PASSING))
+	else if (e->kind == TRACE_TCP &&
+		(e->origin == TRACE_BY_INHERIT ||
+			e->origin == TRACE_BY_PASSING))
 		k->reasons |= 1u << PASSED;
 	if (uring)
 		k->reasons |= 1u << URING;
@@ -1096,10 +1137,16 @@ other_class(struct class *k, const struct trace_endpoint *e)
 		bool accepted = e->origin == TRACE_BY_ACCEPT;
 
 		strcpy(k->kind, "unix");
-		strcpy(k->role, accepted ? "accept" : s->dest[0] ? "connect" :
-			s->listens ? "listen" : e->local[0] ? "open" : "pair");
-		unix_path(k->address, sizeof(k->address), accepted && l ?
-			l->local : s->dest[0] ? to : e->local);
+		strcpy(k->role,
+			accepted	      ? "accept"
+				: s->dest[0]  ? "connect"
+				: s->listens  ? "listen"
+				: e->local[0] ? "open"
+					      : "pair");
+		unix_path(k->address, sizeof(k->address),
+			accepted && l	     ? l->local
+				: s->dest[0] ? to
+					     : e->local);
 	} else {
 		strcpy(k->kind, "other");
 		strcpy(k->role, "open");
@@ -1267,8 +1314,8 @@ put_endpoints(struct kmap_section **list)
 		if (!tcp)
 			tv_string(&s->first, "kind", k->kind);
 		if (!emulate)
-			tv_string(&s->first, "reason", tcp ?
-				reason_of(k->reasons) : k->kind);
+			tv_string(&s->first, "reason",
+				tcp ? reason_of(k->reasons) : k->kind);
 		tv_string(&s->first, "role", k->role);
 		result.endpoints++;
 		result.emulate += emulate;
@@ -1320,11 +1367,12 @@ frame_text(const char *frame, char *buf, size_t size)
 {
 	const char *bang = strchr(frame, '!');
 	/* Code of no file (a JIT's) lies elsewhere the next time. */
-	const char *plus = bang || !strncmp(frame, "[anon]", 6) ?
-		strrchr(bang ? bang : frame, '+') : NULL;
+	const char *plus = bang || !strncmp(frame, "[anon]", 6)
+		? strrchr(bang ? bang : frame, '+')
+		: NULL;
 
-	snprintf(buf, size, "%.*s", (int)(plus ? plus - frame :
-		(ptrdiff_t)strlen(frame)), frame);
+	snprintf(buf, size, "%.*s",
+		(int)(plus ? plus - frame : (ptrdiff_t)strlen(frame)), frame);
 }
 
 static uint64_t
@@ -1377,7 +1425,8 @@ put_paths(struct kmap_section **list)
 		}
 		if (size > PATHS_MAX) {
 			say("the table has the %zu most frequent of %zu call "
-				"paths", i, npaths);
+			    "paths",
+				i, npaths);
 			break;
 		}
 		snprintf(id, sizeof(id), "%016llx", (unsigned long long)h);
@@ -1405,16 +1454,15 @@ kinds_text(uint32_t kinds, struct words *kernel, char *buf, size_t size)
 
 		if (!(kinds & 1u << k))
 			continue;
-		n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? "+" : "",
-			name);
+		n += (size_t)snprintf(
+			buf + n, size - n, "%s%s", n ? "+" : "", name);
 		if (k != TRACE_TCP)
 			word_add(kernel, name);
 	}
 }
 
 static struct kmap_value *
-pollset(struct kmap_section *s, const char *by, uint32_t kinds,
-	uint64_t count)
+pollset(struct kmap_section *s, const char *by, uint32_t kinds, uint64_t count)
 {
 	struct words kernel = {0};
 	struct kmap_value *v;
@@ -1431,8 +1479,8 @@ pollset(struct kmap_section *s, const char *by, uint32_t kinds,
 	tv_integer(&v->first, "count", (int64_t)count);
 	tv_list(&v->first, "endpoints", KMAP_ARRAY);
 	put_words(&v->first, "kernel", &kernel);
-	tv_boolean(&v->first, "mixed", (kinds & 1u << TRACE_TCP) &&
-		(kinds & ~(1u << TRACE_TCP)));
+	tv_boolean(&v->first, "mixed",
+		(kinds & 1u << TRACE_TCP) && (kinds & ~(1u << TRACE_TCP)));
 	return v;
 }
 
@@ -1458,8 +1506,7 @@ put_pollsets(struct kmap_section **list)
 	for (uint32_t id = 1; (e = trace_endpoint_by_id(id)); id++) {
 		if (e->kind != TRACE_EPOLL || !seen_of(id)->kinds)
 			continue;
-		v = pollset(s, "epoll", seen_of(id)->kinds,
-			seen_of(id)->polls);
+		v = pollset(s, "epoll", seen_of(id)->kinds, seen_of(id)->polls);
 		for (size_t i = 0; i < t_members.room; i++)
 			if (t_members.p[i].n && t_members.p[i].a == id)
 				pollset_member(v, (uint32_t)t_members.p[i].b);
@@ -1516,8 +1563,10 @@ static void
 put_escapes(struct kmap_section **list)
 {
 	static const char *const causes[] = {
-		[TRACE_LIBC] = "libc", [TRACE_RAW] = "raw",
-		[TRACE_INLINE] = "inline", [TRACE_URING] = "io_uring",
+		[TRACE_LIBC] = "libc",
+		[TRACE_RAW] = "raw",
+		[TRACE_INLINE] = "inline",
+		[TRACE_URING] = "io_uring",
 		[TRACE_EARLY] = "early",
 	};
 	struct kmap_section *s = tv_section(list, "escape");
@@ -1567,8 +1616,8 @@ static const struct {
 static bool
 is_network(const char *name)
 {
-	static const char *const others[] = {"fstat", "fclose", "close_range",
-		"closefrom", NULL};
+	static const char *const others[] = {
+		"fstat", "fclose", "close_range", "closefrom", NULL};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i].name, name))
@@ -1689,8 +1738,10 @@ command_text(struct trace_buf *b, const struct image *i)
 		return;
 	}
 	for (char *const *a = conf.argv; *a; a++) {
-		bool plain = **a && (*a)[strcspn(*a, " \t\n\"'\\$`*?[]{}()|&;"
-			"<>~#!")] == '\0';
+		bool plain = **a &&
+			(*a)[strcspn(*a,
+				" \t\n\"'\\$`*?[]{}()|&;"
+				"<>~#!")] == '\0';
 
 		if (a != conf.argv)
 			buf_char(b, ' ');
@@ -1744,8 +1795,8 @@ put_program(struct kmap_section **list, const struct image *main)
 			if (!strcmp(v->key, images[i].exe))
 				break;
 		if (!v) {
-			v = tv_list(&children->first, images[i].exe,
-				KMAP_INLINE);
+			v = tv_list(
+				&children->first, images[i].exe, KMAP_INLINE);
 			tv_string(&v->first, "build-id", images[i].build_id);
 			tv_integer(&v->first, "calls", 0);
 		}

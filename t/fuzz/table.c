@@ -40,10 +40,10 @@ walk(const struct kmap_value *v, unsigned int *n)
 static int
 one(const uint8_t *data, size_t size)
 {
-	struct kmap_table_error e = { 0 };
+	struct kmap_table_error e = {0};
 	const struct kmap_section *s;
 	unsigned int n = 0, lines = 1;
-	struct kmap_addr a = { .ip = { 1 }, .port = 80 };
+	struct kmap_addr a = {.ip = {1}, .port = 80};
 	struct kmap_table t;
 	char text[400];
 	int r;
@@ -118,13 +118,13 @@ slurp(const char *path, size_t *n)
 }
 
 /* What is worth putting somewhere. */
-static const char *const tokens[] = { "\"", "\\", "\\u12", "\\U0010ffff", "[",
+static const char *const tokens[] = {"\"", "\\", "\\u12", "\\U0010ffff", "[",
 	"]", "[[", "]]", "{", "}", "=", ",", "#", "\n", ".", "'", "'''",
 	"\"\"\"", "true", "false", "1979-05-27", "0x1", "1_0", "+1", "-0",
 	"9223372036854775808", "1e3", "inf", "nan", "[endpoint]",
 	"[[endpoint]]\n", "[program]\n", "kmap-table = 1\n", "exe", "role",
-	"\xff", "\xc3\xa9", "\xed\xa0\x80", "\t", "\r", "x = {", "x = [",
-	"*:*", "\"127.0.0.1:80\"", "\"listen\"", "\"emulate\"" };
+	"\xff", "\xc3\xa9", "\xed\xa0\x80", "\t", "\r", "x = {", "x = [", "*:*",
+	"\"127.0.0.1:80\"", "\"listen\"", "\"emulate\""};
 
 #define NTOKENS (sizeof(tokens) / sizeof(tokens[0]))
 
@@ -294,8 +294,9 @@ main(int argc, char **argv)
 	}
 	printf("ok 1 - %lu mutated tables\n", runs);
 	/* Else the mutations reach nothing behind the first line. */
-	printf("%s 2 - some are tables, some are not\n", accepted > runs / 50 &&
-		accepted < runs / 50 * 49 ? "ok" : "not ok");
+	printf("%s 2 - some are tables, some are not\n",
+		accepted > runs / 50 && accepted < runs / 50 * 49 ? "ok"
+								  : "not ok");
 	printf("# %lu were tables\n", accepted);
 	while (n > 0)
 		free(seeds[--n]);

@@ -136,9 +136,9 @@ call(const char *fn, int sys, int fd, uint32_t ep, int64_t ret, size_t nargs,
 		.process = who,
 		.tid = who->pid,
 		.fn = escape ? "" : fn,
-		.version = escape || !strcmp(fn, "write") ? "" :
-			!strcmp(fn, "__recv_chk") ? "GLIBC_2.4" :
-			"GLIBC_2.2.5",
+		.version = escape || !strcmp(fn, "write") ? ""
+			: !strcmp(fn, "__recv_chk")	  ? "GLIBC_2.4"
+							  : "GLIBC_2.2.5",
 		.sys = sys,
 		.fd = fd,
 		.ep = ep,
@@ -171,8 +171,10 @@ endpoint(enum trace_kind kind, enum trace_origin origin, const char *local,
 	const char *peer)
 {
 	struct trace_endpoint e = {
-		.id = trace_endpoint_id(kind == TRACE_EPOLL ||
-			kind == TRACE_EVENTFD ? 0 : ++cookies * (uint64_t)run),
+		.id = trace_endpoint_id(
+			kind == TRACE_EPOLL || kind == TRACE_EVENTFD
+				? 0
+				: ++cookies * (uint64_t)run),
 		.cookie = cookies,
 		.kind = kind,
 		.origin = origin,
@@ -226,8 +228,7 @@ accepted(const struct trace_endpoint *l, const char *local, int *fd)
 	snprintf(e.peer, sizeof(e.peer), "127.0.0.1:%d", 40000 + fds * run);
 	e.listener = l->id;
 	tell(&e);
-	CALL("accept4", SYS_accept4, *fd, l->id, *fd, 4, 0, 0,
-		SOCK_NONBLOCK);
+	CALL("accept4", SYS_accept4, *fd, l->id, *fd, 4, 0, 0, SOCK_NONBLOCK);
 	return e;
 }
 
@@ -333,8 +334,8 @@ others(void)
 	struct trace_endpoint e;
 	char path[64];
 
-	e = endpoint(TRACE_UDP, TRACE_BY_SOCKET, "127.0.0.1:41000",
-		"127.0.0.53:53");
+	e = endpoint(
+		TRACE_UDP, TRACE_BY_SOCKET, "127.0.0.1:41000", "127.0.0.53:53");
 	e.connected = true;
 	tell(&e);
 	escape = TRACE_LIBC;
@@ -347,8 +348,8 @@ others(void)
 	e = endpoint(TRACE_UNIX, TRACE_BY_SOCKET, path, "");
 	tell(&e);
 	CALL("listen", SYS_listen, 82, e.id, 0, 82, 5);
-	e = endpoint(TRACE_UNIX, TRACE_BY_SOCKET, run == 1 ? "@00001" :
-		"@0a2f1", "");
+	e = endpoint(TRACE_UNIX, TRACE_BY_SOCKET,
+		run == 1 ? "@00001" : "@0a2f1", "");
 	tell(&e);
 	CALL("recvmsg", SYS_recvmsg, 83, e.id, 1, 83, 1, MSG_CMSG_CLOEXEC);
 	e = endpoint(TRACE_UNIX, TRACE_BY_SOCKET, "@padded@@@@@@@@", "");

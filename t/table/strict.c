@@ -60,7 +60,7 @@ talk(int fd, int lines)
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct sockaddr_in a = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 	char buf[64];
 	FILE *f;
@@ -92,7 +92,7 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "allow") == 0) {
 		struct sock_filter allow =
 			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-		struct sock_fprog prog = { 1, &allow };
+		struct sock_fprog prog = {1, &allow};
 
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 			prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
