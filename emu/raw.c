@@ -70,14 +70,34 @@ mask_in(struct mask *m, const void *from, size_t size)
 }
 
 /* ppoll and pselect6 write back what is left; libc's functions do not. */
-static void
-time_out(struct timespec *left, const struct timespec *start)
-{
-	struct timespec now;
+struct timed {
+	struct timespec *left;
+	struct timespec t, start;
+};
 
+static int
+timed_in(struct timed *w, struct timespec *left)
+{
+	w->left = left;
+	if (!left)
+		return 0;
+	if (!kmap_readable(left))
+		return -EFAULT;
+	w->t = *left;
+	clock_gettime(CLOCK_MONOTONIC, &w->start);
+	return 0;
+}
+
+static long
+timed_out(const struct timed *w, long r)
+{
+	struct timespec now, *left = w->left;
+
+	if (!left || r == -EINVAL)
+		return kmap_errno(r);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	left->tv_sec -= now.tv_sec - start->tv_sec;
-	left->tv_nsec -= now.tv_nsec - start->tv_nsec;
+	left->tv_sec -= now.tv_sec - w->start.tv_sec;
+	left->tv_nsec -= now.tv_nsec - w->start.tv_nsec;
 	if (left->tv_nsec < 0) {
 		left->tv_nsec += 1000000000;
 		left->tv_sec--;
@@ -87,30 +107,25 @@ time_out(struct timespec *left, const struct timespec *start)
 	}
 	if (left->tv_sec < 0)
 		left->tv_sec = left->tv_nsec = 0;
+	return kmap_errno(r);
 }
 
 static long
 raw_ppoll(const struct args *s)
 {
-	struct timespec *timeout = (struct timespec *)s->c;
-	struct timespec start, t;
+	struct timed w;
 	struct mask m;
 	long r;
 
 	if (kmap_wait_kernel())
 		return kernel(s);
 	r = mask_in(&m, (const void *)s->d, s->e);
-	if (r == 0 && timeout && !kmap_readable(timeout))
-		r = -EFAULT;
+	if (r == 0)
+		r = timed_in(&w, (struct timespec *)s->c);
 	if (r)
 		return kmap_errno(r);
-	if (timeout)
-		t = *timeout;
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	r = kmap_ppoll((struct pollfd *)s->a, s->b, timeout ? &t : NULL, m.use);
-	if (timeout && r != -EINVAL)
-		time_out(timeout, &start);
-	return kmap_errno(r);
+	return timed_out(&w, kmap_ppoll((struct pollfd *)s->a, s->b,
+		w.left ? &w.t : NULL, m.use));
 }
 
 static long
@@ -120,9 +135,8 @@ raw_pselect6(const struct args *s)
 		const void *mask;
 		size_t size;
 	} *sig = (const void *)s->f;
-	struct timespec *timeout = (struct timespec *)s->e;
-	struct timespec start, t;
 	struct mask m = {.use = NULL};
+	struct timed w;
 	long r = 0;
 
 	if (kmap_wait_kernel())
@@ -130,18 +144,12 @@ raw_pselect6(const struct args *s)
 	if (sig)
 		r = kmap_readable(sig) ? mask_in(&m, sig->mask, sig->size)
 				       : -EFAULT;
-	if (r == 0 && timeout && !kmap_readable(timeout))
-		r = -EFAULT;
+	if (r == 0)
+		r = timed_in(&w, (struct timespec *)s->e);
 	if (r)
 		return kmap_errno(r);
-	if (timeout)
-		t = *timeout;
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	r = kmap_pselect(s->a, (fd_set *)s->b, (fd_set *)s->c, (fd_set *)s->d,
-		timeout ? &t : NULL, m.use);
-	if (timeout && r != -EINVAL)
-		time_out(timeout, &start);
-	return kmap_errno(r);
+	return timed_out(&w, kmap_pselect(s->a, (fd_set *)s->b,
+		(fd_set *)s->c, (fd_set *)s->d, w.left ? &w.t : NULL, m.use));
 }
 
 static long

@@ -63,12 +63,6 @@ kmap_wake_sleep_begin(struct kmap_link *link, unsigned int place)
 	a_fence();
 }
 
-void
-kmap_wake_sleep_end(struct kmap_link *link, unsigned int place)
-{
-	a_store(&link->ctl->side[link->side].place[place].asleep, 0u);
-}
-
 bool
 kmap_wake_pending(struct kmap_link *link, unsigned int place)
 {

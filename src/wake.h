@@ -8,7 +8,6 @@
  *	kmap_wake_sleep_begin(place)	  fence; mask → 0; bitmap bit;
  *	look again			  asleep → 0; write the placeholder
  *	sleep in epoll_wait
- *	kmap_wake_sleep_end(place)
  *	kmap_wake_take(bitmap)
  *
  * Each arrow has its own fence, so that either the waiter's look finds what
@@ -34,10 +33,8 @@ uint64_t kmap_wake_kick(struct kmap_link *link, kmap_a64 *mask, uint32_t slot);
 void kmap_wake_peer(struct kmap_link *link, uint32_t slot);
 
 /* From now on this side's `place` wants the eventfd written. Look again
- * after. The peer takes the word back when it rings; sleep_end only saves it
- * a needless ring. */
+ * after. The peer alone takes the word back, when it rings. */
 void kmap_wake_sleep_begin(struct kmap_link *link, unsigned int place);
-void kmap_wake_sleep_end(struct kmap_link *link, unsigned int place);
 
 /*
  * Takes the slots that were rung for a place and calls fn for each. Bounded

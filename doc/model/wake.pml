@@ -267,11 +267,10 @@ end:		atomic { bell[me] -> bell[me] = 0 }
 	:: else
 	fi;
 	/*
-	 * kmap_wake_sleep_end: in a place of one's own the word may be taken
-	 * back; in the common one another may still sleep by it.  Whoever
-	 * rings takes it back, and wakes all.
+	 * Nobody who slept takes the word back: in the common place another
+	 * may still sleep by it.  Whoever rings does, and wakes all.
 	 */
-#if !defined(COMMON) || defined(NO_KEEP)
+#ifdef NO_KEEP
 	store(me, ASLEEP(PLACE(me)), 0);
 #endif
 	take(me)
