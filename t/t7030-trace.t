@@ -70,7 +70,8 @@ is "$(<err)" "" "-q says nothing"
 ## The forms
 
 "$trace" -q -tgot --json lines --perfetto trace --folded folded \
-	--html picture.html "$PYTHON" client.py "$port"
+	--html picture.html "$PYTHON" client.py "$port" \
+	3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 plainly got >seen
 cat >want <<'END'
 +++ /usr/bin/python3.N +++
