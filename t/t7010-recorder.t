@@ -6,7 +6,7 @@ private_net "$@"
 need "$PYTHON" nm strace "$CC"
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
 ! sanitized address || skip_all "ASan's runtime wants to be first"
-plan 47
+plan 53
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -104,7 +104,7 @@ ok "an address of the stripped program is an offset in it" \
 
 ## Nobody notices
 
-for p in names closes calls kids cancel pass; do
+for p in names closes calls kids cancel pass strict filter; do
 	./rec $p >plain 2>&1
 	status=$?
 	traced $p ./rec $p
@@ -115,6 +115,10 @@ done
 
 # The unwinder has to ask whether memory is there, and must not do so by
 # descriptors that the program has closed and taken.
+is "$(count filter.calls '^write@.* = 1 ')" 101 \
+	"filter: calls under a filter that kills"
+# There even reading the clock kills.
+is "$(count strict.calls '^write@.* = 1 ')" 1 "strict: only those before"
 ok "closes: all its sends are there" \
 	test "$(count closes.calls '^send@.* = 1 ')" = 210
 
@@ -156,7 +160,7 @@ ok "of all kinds" test "$(wc -l <want)" -gt 20
 traced handlers ./rec handlers
 is $STATUS 0 "handlers: ends as it should"
 read -r sent handled <handlers.err
-is "$(count handlers.calls '^send@.* = 1 ')" $((sent + handled)) \
+is "$(count handlers.calls '^(send|write)@.* = 1 ')" $((sent + handled)) \
 	"every call of $handled handlers is there, and every one they broke"
 # Four threads; fork, after vfork, clone, parent.
 is "$(count kids.calls '^send@.* = 1 ')" 405 "kids: every call of theirs"

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,6 +14,8 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +23,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -350,7 +355,11 @@ one_socket(void)
 	return 7;
 }
 
-/* handlers: signals in the midst of recorded calls. */
+/*
+ * handlers: signals in the midst of recorded calls, each by another way, so
+ * that the unwinder is at work. It writes, too; what the handler writes must
+ * not be taken for that.
+ */
 
 static int pair[2];
 static volatile sig_atomic_t handled;
@@ -361,7 +370,7 @@ handler(int sig)
 	int saved = errno;
 
 	(void)sig;
-	if (send(pair[0], "h", 1, MSG_DONTWAIT) == 1)
+	if (write(pair[0], "h", 1) == 1)
 		handled++;
 	errno = saved;
 }
@@ -372,6 +381,7 @@ handlers(void)
 	struct itimerval every = {{0, 200}, {0, 200}};
 	struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_RESTART};
 	long sent = 0, got = 0;
+	ssize_t n;
 	int sv[2];
 	char c[64];
 
@@ -380,9 +390,9 @@ handlers(void)
 	want(!sigaction(SIGALRM, &sa, NULL), "sigaction");
 	want(!setitimer(ITIMER_REAL, &every, NULL), "setitimer");
 	while (handled < 300) {
-		ssize_t n;
-
-		want(send(sv[0], "s", 1, 0) == 1, "send");
+		want(deeper(sent % 20, sv[0], "s", 16 * (sent % 4096) + 64) ==
+				1,
+			"send");
 		want(recv(sv[1], c, 1, 0) == 1, "recv");
 		sent++;
 		while ((n = recv(pair[1], c, sizeof(c), MSG_DONTWAIT)) > 0)
@@ -390,8 +400,10 @@ handlers(void)
 	}
 	memset(&every, 0, sizeof(every));
 	setitimer(ITIMER_REAL, &every, NULL);
+	while ((n = recv(pair[1], c, sizeof(c), MSG_DONTWAIT)) > 0)
+		got += n;
 	fprintf(stderr, "%ld %ld\n", sent, (long)handled);
-	return got > (long)handled;
+	return got != (long)handled;
 }
 
 /* cancelled in a recorded call, and a call after it */
@@ -439,6 +451,36 @@ many(long n, int status)
 	if (!status)
 		kill(getpid(), SIGKILL);
 	return status;
+}
+
+/* strict, filter: from here on only read, write and exit do not kill */
+static int
+sealed(bool filter)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_read, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {6, code};
+	int sv[2];
+	char c;
+
+	both(sv);
+	want(write(sv[0], "a", 1) == 1 && read(sv[1], &c, 1) == 1, "before");
+	want(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl");
+	want(!(filter ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog)
+		      : prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)),
+		"seccomp");
+	for (int i = 0; i < 100; i++)
+		if (write(sv[0], "b", 1) != 1 || read(sv[1], &c, 1) != 1)
+			syscall(SYS_exit, 1);
+	/* exit(3) would be killed, too. */
+	return syscall(SYS_exit, 8);
 }
 
 /* pass: a socket by SCM_RIGHTS */
@@ -492,6 +534,8 @@ main(int argc, char **argv)
 		return cancel();
 	if (!strcmp(what, "many") && argc == 4)
 		return many(atol(argv[2]), atoi(argv[3]));
+	if (!strcmp(what, "strict") || !strcmp(what, "filter"))
+		return sealed(*what == 'f');
 	if (!strcmp(what, "pass"))
 		return pass();
 	fprintf(stderr, "usage: rec WHAT\n");

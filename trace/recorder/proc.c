@@ -5,6 +5,7 @@
 
 #include <alloca.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -230,8 +231,18 @@ CLONE(__clone)
 
 /*
  * A filter may kill for any syscall that the program itself does not make:
- * from then on none is made. prctl's five words travel as they are.
+ * from then on none is made. Strict mode takes even the time-stamp counter
+ * away.
  */
+void
+kt_sealed(bool strict)
+{
+	if (strict)
+		kt_live = false;
+	kt_quiet = true;
+}
+
+/* prctl's five words travel as they are. */
 KT_EXPORT int kt_w_prctl(int, uint64_t, uint64_t, uint64_t, uint64_t)
 	__asm__("prctl");
 KT_EXPORT int
@@ -252,7 +263,7 @@ kt_w_prctl(int op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 				(uint64_t[]){(uint64_t)op, a, b, c, d});
 		}
 		errno = saved;
-		kt_quiet = true;
+		kt_sealed(a == SECCOMP_MODE_STRICT);
 	}
 	return real(op, a, b, c, d);
 }

@@ -3,10 +3,12 @@
 
 #include "rec.h"
 
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 
 #include "wrap.h"
@@ -226,15 +228,18 @@ kt_syscall(long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 	int saved;
 	long r;
 
-	if (kmap_unlikely(kt_self.walking))
+	if (kt_from_unw())
 		return walking(nr, a0, a1, a2);
 	/* read is number 0: nothing else falls on it. */
 	if (((unsigned long)nr >= kmap_countof(raws)) || w->how == HOW_NO ||
 		!kt_on())
 		return real(nr, a0, a1, a2, a3, a4, a5);
-	if (w->how == HOW_SECCOMP &&
-		(nr == SYS_seccomp || (nr == SYS_prctl && a0 == 22)))
-		kt_quiet = kt_quiet || nr != SYS_seccomp || a0 < 2;
+	if (w->how == HOW_SECCOMP) {
+		if (nr == SYS_seccomp && a0 <= SECCOMP_SET_MODE_FILTER)
+			kt_sealed(a0 == SECCOMP_SET_MODE_STRICT);
+		else if (nr == SYS_prctl && a0 == PR_SET_SECCOMP)
+			kt_sealed(a1 == SECCOMP_MODE_STRICT);
+	}
 	c.fd = -1;
 	c.e = 0;
 	if (!before(&c, w, a, &s)) {

@@ -109,8 +109,8 @@ struct kt_call {
 
 /* A thread's own. */
 struct kt_self {
-	uint32_t off; /* our own work: what it calls is not recorded */
-	uint32_t walking; /* libunwind is at work: see kt_unw_* */
+	uint32_t off; /* we load libunwind: what that calls is not recorded */
+	uint32_t walking; /* libunwind is at work: see kt_unw */
 	uint32_t depth; /* records that are being written */
 	uint32_t nested; /* those written by handlers meanwhile */
 	uint32_t process; /* the image that ring was taken for */
@@ -210,20 +210,31 @@ void kt_modules(void);
 /*
  * libunwind asks whether memory is there by writing it into a pipe. It gets
  * no pipe (a program may close all it does not know, and take the numbers)
- * but these two numbers, and the answer from the kernel by another way.
+ * but these two numbers, and the answer from the kernel by another way. It is
+ * told from a handler that interrupts it by where the call comes from.
  */
 #define KT_UNW_RD (-0x6b74)
 #define KT_UNW_WR (-0x6b75)
 
-static inline bool
+extern uint64_t kt_unw_start, kt_unw_size;
+
+static inline __attribute__((always_inline)) bool
+kt_from_unw(void)
+{
+	return kmap_unlikely(kt_self.walking) &&
+	       (uint64_t)__builtin_return_address(0) - kt_unw_start <
+		       kt_unw_size;
+}
+
+static inline __attribute__((always_inline)) bool
 kt_unw(int fd)
 {
-	return kmap_unlikely(kt_self.walking) || fd == KT_UNW_RD ||
-	       fd == KT_UNW_WR;
+	return kt_from_unw() || fd == KT_UNW_RD || fd == KT_UNW_WR;
 }
 
 /* proc.c */
 void *kt_vfork_before(void);
+void kt_sealed(bool strict); /* a seccomp mode is about to be set */
 void kt_announce(uint32_t process, uint32_t parent, unsigned int flags);
 
 /* after.c: the record, and what the call did to the fd table. */

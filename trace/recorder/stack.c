@@ -24,7 +24,7 @@
  * names its _Unwind_* would come before libgcc's, for whatever the program
  * loads later, and the two do not mix. Its calls (pipe2, read, write to
  * validate memory) nevertheless come to our wrappers, which know by
- * kt_self.walking: it gets no descriptor at all (KT_UNW_RD).
+ * kt_unw(): it gets no descriptor at all.
  *
  * One lock for walking and interning. Nobody waits long for it: a handler
  * may have interrupted its owner, or the dynamic linker's lock may be held by
@@ -402,7 +402,6 @@ slow(const struct kt_call *c, struct entry *e)
 
 	if (!take())
 		return 0;
-	kt_self.off++;
 	kt_modules();
 	kt_self.walking++;
 	n = walk(c, &whole);
@@ -419,7 +418,6 @@ slow(const struct kt_call *c, struct entry *e)
 		__asm__ __volatile__("" ::: "memory");
 		e->pc = c->caller;
 	}
-	kt_self.off--;
 	give();
 	return stack;
 }
@@ -486,9 +484,35 @@ kt_stack_forked(void)
 #define STR_(x) #x
 #define STR(x) STR_(x)
 
+uint64_t kt_unw_start, kt_unw_size;
+
+/* Where the object lies that *arg, a function, is in. */
+static int
+extent(struct dl_phdr_info *i, size_t size, void *arg)
+{
+	uint64_t low = ~0ul, high = 0, at = *(uint64_t *)arg;
+
+	(void)size;
+	for (int p = 0; p < i->dlpi_phnum; p++) {
+		const ElfW(Phdr) *ph = &i->dlpi_phdr[p];
+		uint64_t start = i->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type != PT_LOAD)
+			continue;
+		low = kmap_min(low, start);
+		high = kmap_max(high, start + ph->p_memsz);
+	}
+	if (at < low || at >= high)
+		return 0;
+	kt_unw_start = low;
+	kt_unw_size = high - low;
+	return 1;
+}
+
 void
 kt_stack_init(void)
 {
+	uint64_t at;
 	void *h;
 
 	kt_self.tid = kmap_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
@@ -509,4 +533,7 @@ kt_stack_init(void)
 	if (u_getcontext && u_init_local && u_get_reg && u_get_save_loc &&
 		u_flush_cache && u_local)
 		u_step = dlsym(h, STR(UNW_OBJ(step)));
+	at = (uint64_t)u_step;
+	if (!dl_iterate_phdr(extent, &at))
+		u_step = NULL;
 }

@@ -407,7 +407,7 @@ W(int, epoll_pwait2,
 		int r;                                                         \
                                                                                \
 		/* libunwind shall not move the numbers. */                    \
-		if (kmap_unlikely(kt_self.walking)) {                          \
+		if (kt_from_unw()) {                                           \
 			errno = ENOENT;                                        \
 			return -1;                                             \
 		}                                                              \
@@ -473,7 +473,7 @@ two(int r, const int *fds, enum trace_kind kind)
 	{                                                                      \
 		int(*real) params = kt_real(KT_##name);                        \
                                                                                \
-		if (kmap_unlikely(kt_self.walking)) {                          \
+		if (kt_from_unw()) {                                           \
 			fds[0] = KT_UNW_RD;                                    \
 			fds[1] = KT_UNW_WR;                                    \
 			return 0;                                              \
