@@ -24,7 +24,7 @@
  * asks for less, so that its name stands when the acceptor looks. */
 #define EARN_CALLS	4u
 #define TRY_BYTES	(256u << 10)
-#define TRIES_BY_BYTES	24u
+#define TRY_BYTES_MAX	(8u << 20)
 #define EARN_BYTES	(8u << 10)
 /* Connections of a link; the memory of a ring is taken when it is used. */
 #define LINK_SLOTS	1024u
@@ -893,7 +893,7 @@ greet(struct kmap_ent *e, int fd)
 static void
 acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 {
-	bool asked;
+	bool asked, due;
 
 	if (e->next_try == 0) {
 		if (KMAP_TESTPOINT("offer", fd))
@@ -903,8 +903,8 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 			return;
 		e->next_try = tick;
 	}
-	if (claim(e, fd) || (tick < e->next_try &&
-	    (e->tries > TRIES_BY_BYTES ||
+	due = tick >= e->next_try;
+	if (claim(e, fd) || (!due && (by_tcp(e) >= TRY_BYTES_MAX ||
 	    by_tcp(e) - e->tried_at < TRY_BYTES)))
 		return;
 	e->tried_at = by_tcp(e);
@@ -916,6 +916,8 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 	}
 	/* At once, then after 1, 2, 4, 16, 64, … more calls, and after each
 	 * quarter of a megabyte: one long answer is a handful of calls. */
+	if (!due)
+		return;
 	e->tries++;
 	e->next_try = tick + (e->tries < 3 ? e->tries : e->tries > 12 ? 1u <<
 	    20 : 1u << 2 * (e->tries - 2));
