@@ -87,7 +87,9 @@ syscall@GLIBC_2.2.5 close
 fdopen@GLIBC_2.2.5
 __fprintf_chk@GLIBC_2.3.4
 fclose@GLIBC_2.2.5 close
-__dprintf_chk@GLIBC_2.8'
+__dprintf_chk@GLIBC_2.8
+socketpair@GLIBC_2.2.5 socketpair
+syscall@GLIBC_2.2.5 close'
 # Versions are those of the ABI that this libc began with.
 [ "$(uname -m)" = x86_64 ] ||
 	want_names=$(sed -E 's/@[^ ]*/@/' <<<"$want_names")

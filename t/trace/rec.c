@@ -96,6 +96,12 @@ names(void)
 	/* The numbers are free, and what takes them is no socket. */
 	want(open("/dev/null", O_RDWR) == sv[0], "open");
 	want(write(sv[0], "x", 1) == 1, "write null");
+	/* libc takes this one without a call that anybody could see. */
+	both(sv);
+	want(syscall(SYS_close, sv[0]) == 0, "syscall close");
+	f = tmpfile();
+	want(f && fileno(f) == sv[0], "tmpfile");
+	want(write(sv[0], "x", 1) == 1, "write file");
 	return 0;
 }
 

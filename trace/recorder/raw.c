@@ -234,14 +234,20 @@ kt_syscall(long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 	if (((unsigned long)nr >= kmap_countof(raws)) || w->how == HOW_NO ||
 		!kt_on())
 		return real(nr, a0, a1, a2, a3, a4, a5);
-	if (w->how == HOW_SECCOMP) {
-		if (nr == SYS_seccomp && a0 <= SECCOMP_SET_MODE_FILTER)
-			kt_sealed(a0 == SECCOMP_SET_MODE_STRICT);
-		else if (nr == SYS_prctl && a0 == PR_SET_SECCOMP)
-			kt_sealed(a1 == SECCOMP_MODE_STRICT);
-	}
 	c.fd = -1;
 	c.e = 0;
+	if (w->how == HOW_SECCOMP &&
+		(nr == SYS_seccomp ? a0 <= SECCOMP_SET_MODE_FILTER
+				   : a0 == PR_SET_SECCOMP)) {
+		/* Recorded before it is made, as in prctl's wrapper. */
+		saved = errno;
+		kt_start(&c, KT_syscall);
+		kt_done(&c, 0);
+		kt_after(&c, KT_syscall, nr, OP_NONE, w->nargs, a);
+		errno = saved;
+		kt_sealed(nr == SYS_seccomp ? a0 == SECCOMP_SET_MODE_STRICT
+					    : a1 == SECCOMP_MODE_STRICT);
+	}
 	if (!before(&c, w, a, &s)) {
 		r = real(nr, a0, a1, a2, a3, a4, a5);
 		saved = errno;
