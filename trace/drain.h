@@ -25,6 +25,19 @@
 
 #include "event.h"
 
+/*
+ * What its calls carry beyond event.h's words:
+ *  - close_range and closefrom: a TRACE_ITEM_POLL of the recorded numbers
+ *    that went (fd, ep, kind); fd is -1
+ *  - sendmmsg, recvmmsg: TRACE_ITEM_IOV has the length of each message
+ *  - select: one TRACE_ITEM_POLL for the three sets, in poll's bits
+ *  - epoll_wait: the fd of an event is that of the last epoll_ctl that gave
+ *    these data; -1 when none was seen
+ *  - a call that a cancelled thread never came back from is not there
+ * Not recorded: eventfd, pipe, timerfd, signalfd and files until they lie in
+ * a poll set with a socket or are spliced with one; poll and select of sets
+ * without a socket or epoll set; poll and select that failed with EFAULT.
+ */
 struct trace_drain;
 
 struct trace_drain_options {
