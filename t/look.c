@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "../trace/eh-frame.h"
 #include "../trace/elf-file.h"
 #include "../trace/program.h"
 #include "../trace/symbol.h"
@@ -78,7 +79,12 @@ static void
 use_all(struct trace_elf *e)
 {
 	struct trace_import *list, import;
+	struct eh_entry *frames;
+	uint64_t base;
 	size_t left;
+
+	eh_frame_table(e, &frames, &base);
+	free(frames);
 
 	if (trace_elf_imports(e, &list) > 0 && list[0].name[0] == 1)
 		puts("odd");

@@ -14,7 +14,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 29
+plan 30
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -88,8 +88,11 @@ then
 		"static: each is an escape"
 	like "$(grep -m1 '"sys":"sendto"' log)" '"buf":".*"len":10' \
 		"static: its arguments"
+	# It has no index to its unwind tables.
+	"$trace" -q -ttext -o - ./static kid >out 2>err
+	like "$(grep -A4 'socketpair' text)" 'static!main' "static: its stacks"
 else
-	for c in 1 2 3 4 5; do
+	for c in 1 2 3 4 5 6; do
 		skip "no static libc here" "static"
 	done
 fi

@@ -26,7 +26,7 @@
 
 struct header {
 	uint64_t phoff, shoff;
-	unsigned phentsize, phnum, shentsize, shnum;
+	unsigned phentsize, phnum, shentsize, shnum, shstrndx;
 };
 
 /* len bytes at off lie in the file. */
@@ -374,6 +374,11 @@ read_sections(struct trace_elf *e, const struct header *h)
 	s = (const Elf64_Shdr *)(e->map + h->shoff);
 	e->sections = s;
 	e->nsections = h->shnum;
+	if (h->shstrndx < h->shnum &&
+		inside(e, s[h->shstrndx].sh_offset, s[h->shstrndx].sh_size)) {
+		e->shstr = (const char *)e->map + s[h->shstrndx].sh_offset;
+		e->shstr_size = s[h->shstrndx].sh_size;
+	}
 	for (size_t i = 0; i < h->shnum; i++) {
 		const Elf64_Shdr *str;
 
@@ -436,7 +441,7 @@ read_header(struct trace_elf *e, struct header *h, char *why, size_t why_size)
 		e->machine = x.e_machine;
 		e->entry = x.e_entry;
 		*h = (struct header){x.e_phoff, x.e_shoff, x.e_phentsize,
-			x.e_phnum, x.e_shentsize, x.e_shnum};
+			x.e_phnum, x.e_shentsize, x.e_shnum, x.e_shstrndx};
 	} else if (e->map[EI_CLASS] == ELFCLASS32) {
 		Elf32_Ehdr x;
 
@@ -448,7 +453,7 @@ read_header(struct trace_elf *e, struct header *h, char *why, size_t why_size)
 		e->machine = x.e_machine;
 		e->entry = x.e_entry;
 		*h = (struct header){x.e_phoff, x.e_shoff, x.e_phentsize,
-			x.e_phnum, x.e_shentsize, x.e_shnum};
+			x.e_phnum, x.e_shentsize, x.e_shnum, x.e_shstrndx};
 	} else {
 		return bad(why, why_size, "its ELF class is unknown");
 	}

@@ -70,6 +70,8 @@ struct trace_elf {
 	/* Of the section headers, if there are any. */
 	const Elf64_Shdr *sections;
 	size_t nsections;
+	const char *shstr; /* their names; NULL: none */
+	size_t shstr_size;
 	const Elf64_Sym *symtab;
 	size_t nsymtab;
 	const char *strtab;

@@ -3,6 +3,7 @@
 
 #include "tracer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -395,6 +396,28 @@ select_network(struct tracee *t, const uint64_t *args)
 	return false;
 }
 
+/* Seldom called, and for thousands of numbers: only those in use count. */
+static bool
+range_network(struct tracee *t, unsigned first, unsigned last)
+{
+	char path[64];
+	struct dirent *e;
+	bool yes = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", t->image->pid);
+	dir = opendir(path);
+	while (dir && !yes && (e = readdir(dir))) {
+		unsigned fd = atoi(e->d_name);
+
+		yes = *e->d_name != '.' && fd >= first && fd <= last &&
+			network(t, fd);
+	}
+	if (dir)
+		closedir(dir);
+	return yes;
+}
+
 bool
 fds_call_network(struct tracee *t, int nr, const uint64_t *args)
 {
@@ -431,11 +454,7 @@ fds_call_network(struct tracee *t, int nr, const uint64_t *args)
 		return select_network(t, args);
 #endif
 	case SYS_close_range:
-		for (uint64_t i = (unsigned)args[0];
-			i <= (unsigned)args[1] && i < t->image->nfds; i++)
-			if (fds_network(&t->image->fds[i]))
-				return true;
-		return false;
+		return range_network(t, args[0], args[1]);
 	case SYS_dup3:
 #ifdef SYS_poll
 	case SYS_dup2:

@@ -38,6 +38,8 @@ struct tfd {
 
 struct range {
 	uint64_t start, end;
+	uint64_t file; /* where the file's first byte lies */
+	struct frames *frames; /* of a file without an index to them */
 };
 
 /* One image of one process; the threads share it. */

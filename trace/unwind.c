@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+
+#include "eh-frame.h"
 
 /*
  * libunwind's own ptrace accessors read a word, or a register, for each call
@@ -18,8 +21,23 @@
  */
 #define PAGES 64
 
+struct frames {
+	struct frames *next;
+	dev_t dev;
+	ino_t ino;
+	uint64_t base; /* minus the address of the file's first byte */
+	size_t n;
+	struct eh_entry *list;
+};
+
+static struct frames *all_frames;
+
+/* Where libunwind believes such a table to lie: no program's address. */
+#define OUR_OWN 0xff00000000000000ull
+
 static struct {
 	struct tracee *thread;
+	struct frames *frames; /* the table at OUR_OWN */
 	struct user_regs_struct regs;
 	struct page {
 		uint64_t addr;
@@ -59,6 +77,14 @@ access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *val, int write,
 	(void)arg;
 	if (write)
 		return -UNW_EINVAL;
+	if (addr >= OUR_OWN) {
+		addr -= OUR_OWN;
+		if (addr + sizeof(*val) >
+			now.frames->n * sizeof(*now.frames->list))
+			return -UNW_EINVAL;
+		memcpy(val, (char *)now.frames->list + addr, sizeof(*val));
+		return 0;
+	}
 	p = get_page(addr);
 	if (!p)
 		return -UNW_EINVAL;
@@ -117,11 +143,72 @@ access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *val, int write,
 	return -UNW_EBADREG;
 }
 
+/* libunwind exports it for those who bring tables of their own. */
+extern int
+	UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip,
+		unw_dyn_info_t *di, unw_proc_info_t *pi, int need, void *arg);
+
+static struct range *range_of(const struct image *im, uint64_t addr);
+
+/* The table made of a file's .eh_frame; made once for all that map it. */
+static struct frames *
+get_frames(const struct image *im, struct range *r)
+{
+	char path[64], why[64];
+	struct trace_elf e;
+	struct frames *f;
+	struct stat st;
+
+	if (r->frames)
+		return r->frames;
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%jx-%jx", im->pid,
+		(uintmax_t)r->start, (uintmax_t)r->end);
+	/* Root's alone; a static program is one file anyway. */
+	if (stat(path, &st) < 0) {
+		snprintf(path, sizeof(path), "/proc/%d/exe", im->pid);
+		if (stat(path, &st) < 0)
+			return NULL;
+	}
+	for (f = all_frames; f; f = f->next)
+		if (f->dev == st.st_dev && f->ino == st.st_ino)
+			return r->frames = f;
+	f = tracer_must(calloc(1, sizeof(*f)));
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	f->next = all_frames;
+	all_frames = f;
+	r->frames = f;
+	if (trace_elf_open(&e, path, why, sizeof(why)))
+		return f;
+	f->n = eh_frame_table(&e, &f->list, &f->base);
+	if (e.nloads)
+		f->base -= e.loads[0].vaddr - e.loads[0].offset;
+	trace_elf_close(&e);
+	return f;
+}
+
 static int
 find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi,
 	int need, void *arg)
 {
-	return _UPT_find_proc_info(as, ip, pi, need, arg);
+	int rc = _UPT_find_proc_info(as, ip, pi, need, arg);
+	unw_dyn_info_t di = {.format = UNW_INFO_FORMAT_REMOTE_TABLE};
+	struct range *r;
+	struct frames *f;
+
+	if (rc != -UNW_ENOINFO)
+		return rc;
+	r = range_of(now.thread->image, ip);
+	f = r ? get_frames(now.thread->image, r) : NULL;
+	if (!f || !f->n)
+		return rc;
+	now.frames = f;
+	di.start_ip = r->start;
+	di.end_ip = r->end;
+	di.u.rti.segbase = r->file + f->base;
+	di.u.rti.table_data = OUR_OWN;
+	di.u.rti.table_len = f->n * sizeof(*f->list) / sizeof(unw_word_t);
+	return UNW_OBJ(dwarf_search_unwind_table)(as, ip, &di, pi, need, arg);
 }
 
 static unw_accessors_t accessors = {
@@ -148,8 +235,8 @@ unwind_forget(struct image *im)
 	im->ncode = 0;
 }
 
-static bool
-known(const struct image *im, uint64_t addr)
+static struct range *
+range_of(const struct image *im, uint64_t addr)
 {
 	size_t low = 0, high = im->ncode;
 
@@ -161,9 +248,9 @@ known(const struct image *im, uint64_t addr)
 		else if (im->code[mid].start > addr)
 			high = mid;
 		else
-			return true;
+			return &im->code[mid];
 	}
-	return false;
+	return NULL;
 }
 
 static bool
@@ -216,7 +303,7 @@ unwind_modules(struct image *im)
 			im->code = tracer_must(
 				realloc(im->code, room * sizeof(*im->code)));
 		}
-		im->code[im->ncode++] = (struct range){start, end};
+		im->code[im->ncode++] = (struct range){start, end, file, NULL};
 		if (is_recorder(path))
 			im->recorded = true;
 		if (*path == '[' && strcmp(path, "[vdso]"))
@@ -266,6 +353,9 @@ unwind_stack(struct tracee *t, struct tcall *c)
 	c->nframes = 0;
 	if (!max)
 		return;
+	/* Which files there are is asked for on the way. */
+	if (!t->image->ncode)
+		unwind_modules(t->image);
 	if (max > sizeof(c->frames) / sizeof(c->frames[0]))
 		max = sizeof(c->frames) / sizeof(c->frames[0]);
 	c->frames[c->nframes++] = c->pc;
@@ -284,7 +374,7 @@ unwind_stack(struct tracee *t, struct tcall *c)
 			}
 	}
 	for (size_t i = 0; i < c->nframes && !fresh; i++)
-		if (!known(t->image, c->frames[i] - 1)) {
+		if (!range_of(t->image, c->frames[i] - 1)) {
 			/* A library was loaded since, or code was made. */
 			unwind_modules(t->image);
 			fresh = true;
