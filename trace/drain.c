@@ -147,8 +147,8 @@ sweep(const char *dir)
 
 		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)))
 			continue;
-		fd = openat(dirfd(d), e->d_name,
-			O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		fd = openat(
+			dirfd(d), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0)
 			continue;
 		if (!flock(fd, LOCK_EX | LOCK_NB)) {
@@ -217,9 +217,9 @@ begin(struct kt_region *r, const struct trace_drain_options *o)
 	r->names = KT_NAMES;
 	r->size = KT_REGION_BYTES;
 	r->data = !o ? 32 : o->data < 1024 ? o->data : 1024;
-	r->frames = !o			       ? 64
-		    : o->frames < KT_MAX_FRAMES ? o->frames
-						: KT_MAX_FRAMES;
+	r->frames = !o			    ? 64
+		: o->frames < KT_MAX_FRAMES ? o->frames
+					    : KT_MAX_FRAMES;
 	/* Place 0 of the arena means "none". */
 	a_store(&r->arena, KT_CHUNK);
 	pthread_mutexattr_init(&a);
@@ -237,8 +237,8 @@ int
 trace_drain_open(struct trace_drain **out, const struct trace_drain_options *o)
 {
 	const char *own = getenv("KMAP_TRACE_DIR"), *tmp = getenv("TMPDIR");
-	const char *dirs[] = {getenv("XDG_RUNTIME_DIR"), "/dev/shm",
-		tmp ? tmp : "/tmp"};
+	const char *dirs[] = {
+		getenv("XDG_RUNTIME_DIR"), "/dev/shm", tmp ? tmp : "/tmp"};
 	struct trace_drain *d = must(calloc(1, sizeof(*d)));
 	struct stat st;
 	int err = -ENOENT;
@@ -320,8 +320,7 @@ trace_drain_preload(const char *old)
 		return NULL;
 	/* In LD_PRELOAD both end a name, and nothing quotes them. */
 	if (strpbrk(lib, ": ")) {
-		say("the recorder's path must be without blanks and colons",
-			0);
+		say("the recorder's path must be without blanks and colons", 0);
 		return NULL;
 	}
 	if (asprintf(&v, "%s%s%s", lib, old && *old ? ":" : "",
@@ -354,17 +353,16 @@ format(char out[112], const void *addr, size_t len)
 		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
 			inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12, host,
 				sizeof(host));
-			snprintf(out, 112, "%s:%u", host,
-				ntohs(in6->sin6_port));
+			snprintf(
+				out, 112, "%s:%u", host, ntohs(in6->sin6_port));
 			return;
 		}
-		if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) &&
-			!in6->sin6_port)
+		if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) && !in6->sin6_port)
 			return;
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
 		snprintf(out, 112, "[%s]:%u", host, ntohs(in6->sin6_port));
-	} else if (family == AF_UNIX && len > offsetof(struct sockaddr_un,
-						     sun_path)) {
+	} else if (family == AF_UNIX &&
+		len > offsetof(struct sockaddr_un, sun_path)) {
 		n = len - offsetof(struct sockaddr_un, sun_path);
 		if (n > sizeof(un->sun_path))
 			n = sizeof(un->sun_path);
@@ -390,8 +388,8 @@ image(struct trace_drain *d, uint32_t number)
 	if (!number || number > a_load(&d->r->processes))
 		return NULL;
 	if (number > d->nimages) {
-		d->images = must(
-			realloc(d->images, number * sizeof(*d->images)));
+		d->images =
+			must(realloc(d->images, number * sizeof(*d->images)));
 		while (d->nimages < number)
 			d->images[d->nimages++] = NULL;
 	}
@@ -698,7 +696,7 @@ take_item(struct trace_drain *d, const struct kt_rec *rec, struct items *it,
 					((const uint64_t *)(rec + 1))[1] !=
 						EPOLL_CTL_DEL)
 					*v = (uint64_t)p[i].ep << 32 |
-					     (uint32_t)p[i].fd;
+						(uint32_t)p[i].fd;
 				continue;
 			}
 			*o = (struct trace_poll){*v ? (int32_t)*v : -1, 0,
@@ -809,8 +807,7 @@ next(struct trace_drain *d, uint32_t i)
 		if (!len || len > c->seen - c->tail ||
 			off + len > KT_RING_BYTES ||
 			(rec->type != KT_PAD &&
-				(len < sizeof(*rec) ||
-					len > KT_MAX_RECORD))) {
+				(len < sizeof(*rec) || len > KT_MAX_RECORD))) {
 			d->lost++;
 			c->tail = c->seen;
 			return false;
@@ -851,8 +848,8 @@ static void
 take(struct trace_drain *d, uint32_t i)
 {
 	struct cursor *c = &d->rings[i];
-	const char *at = kt_ring_data(d->r, i) +
-			 (c->tail & (KT_RING_BYTES - 1));
+	const char *at =
+		kt_ring_data(d->r, i) + (c->tail & (KT_RING_BYTES - 1));
 	struct kt_rec *rec = (struct kt_rec *)d->rec;
 	size_t len = 8 * (size_t)((const struct kt_rec *)at)->len;
 
@@ -953,13 +950,14 @@ reap(struct trace_drain *d)
 		uint32_t state = a_load_acq(&ring->state);
 
 		if (state == KT_USED && ring->pid && ring->pidns &&
-			ring->pidns == d->pidns &&
-			kill(ring->pid, 0) < 0 && errno == ESRCH) {
+			ring->pidns == d->pidns && kill(ring->pid, 0) < 0 &&
+			errno == ESRCH) {
 			a_cas(&ring->state, (uint32_t)KT_USED,
 				(uint32_t)KT_ENDED);
 			state = KT_ENDED;
 		}
-		if (state != KT_ENDED || a_load_acq(&ring->published) != c->tail)
+		if (state != KT_ENDED ||
+			a_load_acq(&ring->published) != c->tail)
 			continue;
 		/* Memory beyond what a few threads use goes back. */
 		if (i >= KT_KEPT)

@@ -20,7 +20,7 @@ static uint32_t neps, room;
 static struct slot {
 	uint64_t cookie;
 	uint32_t id;
-} *table;
+} * table;
 static uint32_t slots, used;
 
 /* A tracer without memory cannot tell the truth any more. */

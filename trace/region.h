@@ -101,7 +101,11 @@ struct kt_region {
 _Static_assert(sizeof(struct kt_region) <= KT_RINGS_AT, "one page");
 _Static_assert(offsetof(struct kt_region, alive) == 128, "layout");
 
-enum kt_state { KT_FREE, KT_USED, KT_ENDED };
+enum kt_state {
+	KT_FREE,
+	KT_USED,
+	KT_ENDED
+};
 
 struct kt_ring {
 	/* writer */
@@ -247,11 +251,11 @@ kt_arena(struct kt_region *r)
 static inline int
 kt_alive(struct kt_region *r)
 {
-	uint32_t v = __atomic_load_n(
-		(const uint32_t *)&r->alive, __ATOMIC_RELAXED);
+	uint32_t v =
+		__atomic_load_n((const uint32_t *)&r->alive, __ATOMIC_RELAXED);
 
 	return (v & FUTEX_TID_MASK) && !(v & FUTEX_OWNER_DIED) &&
-	       !a_load(&r->stop);
+		!a_load(&r->stop);
 }
 
 #endif

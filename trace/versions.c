@@ -40,10 +40,9 @@ defined(const struct trace_elf *e, unsigned int ndx)
 				e, at + d->vd_aux, &left);
 			if ((d->vd_ndx & 0x7fff) == ndx)
 				return a && left >= sizeof(*a)
-					       ? trace_elf_string(e->dynstr,
-							 e->dynstr_size,
-							 a->vda_name)
-					       : "";
+					? trace_elf_string(e->dynstr,
+						  e->dynstr_size, a->vda_name)
+					: "";
 			if (!d->vd_next)
 				return "";
 			at += d->vd_next;
@@ -62,8 +61,7 @@ fill(struct known *k, const struct trace_elf *e)
 		/* The default one alone is not hidden. */
 		if (!s->st_shndx || (e->versym[i] & 0x8000))
 			continue;
-		name = trace_elf_string(
-			e->dynstr, e->dynstr_size, s->st_name);
+		name = trace_elf_string(e->dynstr, e->dynstr_size, s->st_name);
 		for (int n = 0; n < KT_NAMES; n++)
 			if (!strcmp(name, names[n])) {
 				const char *v = defined(e, e->versym[i]);

@@ -156,7 +156,9 @@ deeper(int depth, int fd, const char *p, long room)
 static int
 closes(void)
 {
-	enum { PAIRS = 40 };
+	enum {
+		PAIRS = 40
+	};
 	int fds[PAIRS][2], before, sv[2];
 	char c;
 
@@ -182,7 +184,8 @@ closes(void)
 		want(write(fds[i][1], "y", 1) == 1, "write");
 		for (int k = 0; k < 5; k++)
 			want(deeper(i + k, sv[0], "z",
-				     8192L * (i * 5 + k) + 64) == 1, "send");
+				     8192L * (i * 5 + k) + 64) == 1,
+				"send");
 		/* ... and all that somebody did. */
 		want(read(fds[i][0], &c, 1) == 1 && c == 'y', "stolen");
 		want(read(fds[i][0], &c, 1) == -1 && errno == EAGAIN,

@@ -183,9 +183,9 @@ addr_back(const struct kt_call *c, uint64_t addr, uint64_t at)
 static size_t
 data_len(int64_t n)
 {
-	return n <= 0			       ? 0
-	       : (uint64_t)n > kt_region->data ? kt_region->data
-					       : (uint64_t)n;
+	return n <= 0				? 0
+		: (uint64_t)n > kt_region->data ? kt_region->data
+						: (uint64_t)n;
 }
 
 /* Slices */
@@ -366,8 +366,7 @@ polled(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 	for (unsigned int i = 0; i < n; i++)
 		fill_poll(&set[i], in[i].fd, (uint16_t)in[i].events,
 			c->r > 0 ? (uint16_t)in[i].revents : 0);
-	if (!begin(&o, c, fn, sys, nargs, a,
-		    ITEM(n * sizeof(*set)) + ITEM(8)))
+	if (!begin(&o, c, fn, sys, nargs, a, ITEM(n * sizeof(*set)) + ITEM(8)))
 		return;
 	to = n ? item(&o, TRACE_ITEM_POLL, 0, n * sizeof(*set)) : NULL;
 	if (to)
@@ -378,8 +377,8 @@ polled(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 }
 
 void
-kt_after_select(struct kt_call *c, enum kt_name fn, int sys,
-	unsigned int nargs, const uint64_t *a, const struct kt_select *s)
+kt_after_select(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
+	const uint64_t *a, const struct kt_select *s)
 {
 	static const uint32_t bit[3] = {POLLIN, POLLOUT, POLLPRI};
 	struct kt_poll set[MAX_POLL];
@@ -403,8 +402,7 @@ kt_after_select(struct kt_call *c, enum kt_name fn, int sys,
 		if (events)
 			fill_poll(&set[n++], fd, events, revents);
 	}
-	if (begin(&o, c, fn, sys, nargs, a,
-		    ITEM(n * sizeof(*set)) + ITEM(8))) {
+	if (begin(&o, c, fn, sys, nargs, a, ITEM(n * sizeof(*set)) + ITEM(8))) {
 		to = n ? item(&o, TRACE_ITEM_POLL, 1, n * sizeof(*set)) : NULL;
 		if (to)
 			memcpy(to, set, n * sizeof(*set));
@@ -564,7 +562,7 @@ ioctl_arg(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 	/* An int stands behind the argument: FIONBIO, FIONREAD (SIOCINQ),
 	 * FIOASYNC, SIOCOUTQ, SIOCATMARK. */
 	bool is_int = a[1] == 0x5421 || a[1] == 0x541b || a[1] == 0x5452 ||
-		      a[1] == 0x5411 || a[1] == 0x8905;
+		a[1] == 0x5411 || a[1] == 0x8905;
 
 	plain(c, fn, sys, nargs, a, TRACE_ITEM_OPT, 2, (void *)a[2],
 		is_int ? sizeof(int) : 0);
@@ -646,16 +644,16 @@ kt_after(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 		break;
 	case OP_BIND:
 		if (c->r == 0)
-			kt_endpoint_names(c->fd, kt_entry_ep(c->e), 0, false,
-				NULL, 0);
+			kt_endpoint_names(
+				c->fd, kt_entry_ep(c->e), 0, false, NULL, 0);
 		plain(c, fn, sys, nargs, a, TRACE_ITEM_ADDR, 1, (void *)a[1],
 			addr_len((socklen_t)a[2]));
 		break;
 	case OP_LISTEN:
 		if (c->r == 0 && kt_entry_kind(c->e) == TRACE_TCP) {
-			kt_fd_put(c->fd, kt_entry_make(kt_entry_ep(c->e),
-						 TRACE_LISTEN,
-						 KT_KNOWN | KT_REC));
+			kt_fd_put(c->fd,
+				kt_entry_make(kt_entry_ep(c->e), TRACE_LISTEN,
+					KT_KNOWN | KT_REC));
 			kt_endpoint_names(c->fd, kt_entry_ep(c->e),
 				TRACE_LISTEN, false, NULL, 0);
 		}

@@ -24,7 +24,7 @@ kt_readable(const void *p)
 {
 	/* Reads 8 bytes before it finds that there is no such `how`. */
 	return kmap_syscall(SYS_rt_sigprocmask, ~0, p, NULL, 8, 0, 0) !=
-	       -EFAULT;
+		-EFAULT;
 }
 
 /* Whether this thread runs a vfork child, on its parent's memory. */
@@ -35,8 +35,8 @@ kt_vfork_child(void)
 
 	if (!s->vfork_parent)
 		return false;
-	if (!kt_quiet && kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0) !=
-				 s->vfork_parent)
+	if (!kt_quiet &&
+		kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0) != s->vfork_parent)
 		return true;
 	s->vfork_parent = 0;
 	s->vfork_process = 0;
@@ -92,9 +92,9 @@ socket_kind(int domain, int type)
 		return TRACE_UNIX;
 	if (domain != AF_INET && domain != AF_INET6)
 		return TRACE_SOCKET;
-	return type == SOCK_STREAM  ? TRACE_TCP
-	       : type == SOCK_DGRAM ? TRACE_UDP
-				    : TRACE_SOCKET;
+	return type == SOCK_STREAM   ? TRACE_TCP
+		: type == SOCK_DGRAM ? TRACE_UDP
+				     : TRACE_SOCKET;
 }
 
 /* One announcement. What is 0 (-1 for domain, type, protocol) is unchanged. */
@@ -178,8 +178,12 @@ kt_endpoint_names(int fd, uint32_t ep, enum trace_kind kind, bool connected,
 	const void *to, size_t len)
 {
 	struct sockaddr_storage local, peer;
-	struct news n = {.ep = ep, .kind = kind, .connected = connected,
-		.domain = -1, .type = -1, .protocol = -1};
+	struct news n = {.ep = ep,
+		.kind = kind,
+		.connected = connected,
+		.domain = -1,
+		.type = -1,
+		.protocol = -1};
 
 	if (!ep)
 		return;
@@ -269,8 +273,8 @@ kt_look(int fd, enum trace_origin origin)
 	inside = a_xchg(&kt_self.ring->inside, KT_OWN);
 	if (!origin) {
 		unsigned int flags = (unsigned int)fd < kt_nfds
-					     ? kt_entry_flags(kt_fds[fd])
-					     : 0;
+			? kt_entry_flags(kt_fds[fd])
+			: 0;
 
 		origin = flags & KT_HAD ? TRACE_BY_INHERIT : TRACE_BY_ESCAPE;
 	}
@@ -285,17 +289,16 @@ kt_look(int fd, enum trace_origin origin)
 		e = look_socket(fd, origin);
 	} else {
 		enum trace_kind kind = S_ISFIFO(st.st_mode) ? TRACE_PIPE
-				       : st.st_mode & S_IFMT
-					       ? TRACE_FILE
-					       : file_kind(fd);
+			: st.st_mode & S_IFMT		    ? TRACE_FILE
+							    : file_kind(fd);
 
 		if (kind == TRACE_EPOLL)
 			e = new_file(kind, origin);
 		else
 			e = kt_entry_make(0, kind,
-				KT_KNOWN | (origin == TRACE_BY_INHERIT
-							   ? KT_HAD
-							   : 0));
+				KT_KNOWN |
+					(origin == TRACE_BY_INHERIT ? KT_HAD
+								    : 0));
 	}
 	kt_fd_put(fd, e);
 out:
@@ -310,7 +313,8 @@ kt_born(int fd, enum trace_kind kind)
 {
 	if (fd < 0 || !kt_live)
 		return;
-	kt_fd_put(fd, kind == TRACE_EPOLL
+	kt_fd_put(fd,
+		kind == TRACE_EPOLL
 			? new_file(kind, TRACE_BY_SOCKET)
 			: kt_entry_make(0, kind, KT_KNOWN | KT_BORN));
 }
@@ -318,8 +322,11 @@ kt_born(int fd, enum trace_kind kind)
 kt_entry
 kt_born_socket(int fd, int domain, int type, int protocol)
 {
-	struct news n = {.ep = number(), .origin = TRACE_BY_SOCKET,
-		.domain = domain, .type = type & 0xf, .protocol = protocol};
+	struct news n = {.ep = number(),
+		.origin = TRACE_BY_SOCKET,
+		.domain = domain,
+		.type = type & 0xf,
+		.protocol = protocol};
 
 	n.kind = socket_kind(domain, n.type);
 	n.cookie = cookie(fd);
@@ -332,7 +339,8 @@ kt_entry
 kt_born_accepted(int fd, const struct kt_call *c)
 {
 	struct sockaddr_storage local, peer;
-	struct news n = {.ep = number(), .origin = TRACE_BY_ACCEPT,
+	struct news n = {.ep = number(),
+		.origin = TRACE_BY_ACCEPT,
 		.listener = kt_entry_ep(c->e)};
 	kt_entry e;
 
@@ -342,8 +350,8 @@ kt_born_accepted(int fd, const struct kt_call *c)
 		n.protocol = option(fd, SO_PROTOCOL, 0);
 	}
 	n.kind = kt_quiet && kt_entry_kind(c->e) == TRACE_LISTEN
-			 ? TRACE_TCP
-			 : socket_kind(n.domain, n.type);
+		? TRACE_TCP
+		: socket_kind(n.domain, n.type);
 	n.cookie = cookie(fd);
 	names(fd, &n, &local, &peer);
 	announce(&n);
@@ -360,9 +368,9 @@ kt_watch(int fd)
 	if (!e || kt_entry_ep(e))
 		return e;
 	e = new_file(kt_entry_kind(e),
-		kt_entry_flags(e) & KT_BORN  ? TRACE_BY_SOCKET
-		: kt_entry_flags(e) & KT_HAD ? TRACE_BY_INHERIT
-					     : TRACE_BY_ESCAPE);
+		kt_entry_flags(e) & KT_BORN	     ? TRACE_BY_SOCKET
+			: kt_entry_flags(e) & KT_HAD ? TRACE_BY_INHERIT
+						     : TRACE_BY_ESCAPE);
 	kt_fd_put(fd, e);
 	return e;
 }
@@ -377,7 +385,7 @@ inherited(void)
 		uint16_t len;
 		uint8_t type;
 		char name[];
-	} *d;
+	} * d;
 	char buf[2048] __attribute__((aligned(8)));
 	long n, at;
 	int dir;
@@ -390,8 +398,8 @@ inherited(void)
 			kt_fds[i] = KT_HAD;
 		return;
 	}
-	while ((n = kmap_syscall(SYS_getdents64, dir, buf, sizeof(buf), 0, 0,
-			0)) > 0) {
+	while ((n = kmap_syscall(
+			SYS_getdents64, dir, buf, sizeof(buf), 0, 0, 0)) > 0) {
 		for (at = 0; at < n; at += d->len) {
 			int fd;
 
@@ -413,9 +421,9 @@ kt_fd_init(void)
 	size_t n;
 
 	kmap_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim, 0, 0);
-	n = lim.rlim_max < 4096 ? 4096
-	    : lim.rlim_max > (1u << 20) ? 1u << 20
-					 : lim.rlim_max;
+	n = lim.rlim_max < 4096		    ? 4096
+		: lim.rlim_max > (1u << 20) ? 1u << 20
+					    : lim.rlim_max;
 	kt_fds = kt_mmap(n * sizeof(*kt_fds), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	if (!kt_fds)

@@ -134,12 +134,11 @@ start(int argc, char **argv, char **envp)
 	strncpy(kt_path, path + sizeof(KT_ENV), sizeof(kt_path) - 1);
 	if (v && strlen(v) < sizeof(preload))
 		strcpy(preload, v);
-	kt_private = kt_mmap(4096, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	kt_private = kt_mmap(
+		4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (!kt_private || !map_region(kt_path))
 		goto out;
-	kmap_syscall(
-		SYS_madvise, kt_private, 4096, MADV_WIPEONFORK, 0, 0, 0);
+	kmap_syscall(SYS_madvise, kt_private, 4096, MADV_WIPEONFORK, 0, 0, 0);
 	for (int i = 0; i < argc && argv[i]; i++) {
 		size_t n = strlen(argv[i]) + 1;
 
@@ -243,8 +242,8 @@ kt_sealed(bool strict)
 }
 
 /* prctl's five words travel as they are. */
-KT_EXPORT int kt_w_prctl(int, uint64_t, uint64_t, uint64_t, uint64_t)
-	__asm__("prctl");
+KT_EXPORT int
+kt_w_prctl(int, uint64_t, uint64_t, uint64_t, uint64_t) __asm__("prctl");
 KT_EXPORT int
 kt_w_prctl(int op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
@@ -340,8 +339,8 @@ patched(const struct patch *p, char *const *envp, char **to, char *text)
 				     alloca(p_.pre_len + 1));                  \
 	})
 
-KT_EXPORT int kt_w_execve(const char *, char *const *, char *const *)
-	__asm__("execve");
+KT_EXPORT int
+kt_w_execve(const char *, char *const *, char *const *) __asm__("execve");
 KT_EXPORT int
 kt_w_execve(const char *path, char *const *argv, char *const *envp)
 {
@@ -351,8 +350,8 @@ kt_w_execve(const char *path, char *const *argv, char *const *envp)
 	return real(path, argv, PATCH(envp));
 }
 
-KT_EXPORT int kt_w_execvpe(const char *, char *const *, char *const *)
-	__asm__("execvpe");
+KT_EXPORT int
+kt_w_execvpe(const char *, char *const *, char *const *) __asm__("execvpe");
 KT_EXPORT int
 kt_w_execvpe(const char *file, char *const *argv, char *const *envp)
 {
@@ -431,8 +430,8 @@ kt_w_execle(const char *path, const char *arg, ...)
 	return kt_w_execve(path, argv, envp);
 }
 
-KT_EXPORT int kt_w_fexecve(int, char *const *, char *const *)
-	__asm__("fexecve");
+KT_EXPORT int
+kt_w_fexecve(int, char *const *, char *const *) __asm__("fexecve");
 KT_EXPORT int
 kt_w_fexecve(int fd, char *const *argv, char *const *envp)
 {

@@ -38,7 +38,10 @@ struct raw {
 	uint8_t how, op, nargs, kind;
 };
 
-#define R(h, o, n, k) {HOW_##h, OP_##o, n, k}
+#define R(h, o, n, k)                                                          \
+	{                                                                      \
+		HOW_##h, OP_##o, n, k                                          \
+	}
 
 static const struct raw raws[] = {
 	[SYS_socket] = R(ANY, SOCKET, 3, 0),
@@ -145,8 +148,8 @@ before(struct kt_call *c, const struct raw *w, const uint64_t *a,
 	case HOW_DUP:
 		c->e = kt_fd(c->fd = a[0]);
 		return (c->e & KT_REC) ||
-		       (w->nargs > 1 && (unsigned int)a[1] < kt_nfds &&
-			       (kt_fds[a[1]] & KT_REC));
+			(w->nargs > 1 && (unsigned int)a[1] < kt_nfds &&
+				(kt_fds[a[1]] & KT_REC));
 	case HOW_TWO:
 	case HOW_SPLICE:
 		e[0] = kt_fd(a[0]);
@@ -160,8 +163,7 @@ before(struct kt_call *c, const struct raw *w, const uint64_t *a,
 	case HOW_SELECT:
 		for (int k = 0; k < 3; k++)
 			sets[k] = (const fd_set *)a[1 + k];
-		return kt_before_select(
-			s, a[0], sets, (void *)a[4], !w->kind);
+		return kt_before_select(s, a[0], sets, (void *)a[4], !w->kind);
 	case HOW_POLL:
 		return a[1] != 0;
 	case HOW_ANY:
@@ -219,9 +221,8 @@ kt_syscall(long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 {
 	long (*real)(long, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
 		uint64_t) = kt_real(KT_syscall);
-	const struct raw *w = (unsigned long)nr < kmap_countof(raws)
-				      ? &raws[nr]
-				      : &raws[0];
+	const struct raw *w =
+		(unsigned long)nr < kmap_countof(raws) ? &raws[nr] : &raws[0];
 	const uint64_t a[6] = {a0, a1, a2, a3, a4, a5};
 	struct kt_select s;
 	struct kt_call c;

@@ -55,8 +55,8 @@ STUB(prctl, SYS_prctl)
 static long
 stub_open(const char *path, int flags, int mode)
 {
-	return fail(kmap_syscall(
-		SYS_openat, AT_FDCWD, path, flags, mode, 0, 0));
+	return fail(
+		kmap_syscall(SYS_openat, AT_FDCWD, path, flags, mode, 0, 0));
 }
 
 static long

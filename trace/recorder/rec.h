@@ -222,8 +222,8 @@ static inline __attribute__((always_inline)) bool
 kt_from_unw(void)
 {
 	return kmap_unlikely(kt_self.walking) &&
-	       (uint64_t)__builtin_return_address(0) - kt_unw_start <
-		       kt_unw_size;
+		(uint64_t)__builtin_return_address(0) - kt_unw_start <
+		kt_unw_size;
 }
 
 static inline __attribute__((always_inline)) bool
@@ -258,7 +258,7 @@ kt_ready(void)
 
 	return (kmap_likely(s->ring != NULL) &&
 		       kmap_likely(s->process == kt_private->process)) ||
-	       kt_attach();
+		kt_attach();
 }
 
 static inline bool

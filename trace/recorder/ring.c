@@ -17,7 +17,8 @@ __thread struct kt_self kt_self;
 static pthread_key_t key;
 static bool keyed;
 static uint64_t pidns;
-static kmap_a64 backed[KT_KEPT / 64]; /* rings that this process has made usable */
+static kmap_a64
+	backed[KT_KEPT / 64]; /* rings that this process has made usable */
 
 static long
 futex(kmap_a32 *word, int op, uint32_t val, const struct timespec *t)
@@ -74,8 +75,8 @@ kt_back(size_t at, size_t len)
 	if (r != -EINVAL)
 		return r;
 	/* Linux before 5.14 */
-	fd = kmap_syscall(SYS_openat, AT_FDCWD, kt_path, O_RDWR | O_CLOEXEC, 0,
-		0, 0);
+	fd = kmap_syscall(
+		SYS_openat, AT_FDCWD, kt_path, O_RDWR | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return fd;
 	r = kmap_syscall(SYS_fallocate, fd, 0, at, len, 0, 0);

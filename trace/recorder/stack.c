@@ -283,8 +283,7 @@ grow(void)
 {
 	uint32_t n = slots ? 2 * slots : 8192;
 	uint32_t *t = kt_quiet ? NULL
-			       : kt_mmap(n * sizeof(*t),
-					 PROT_READ | PROT_WRITE,
+			       : kt_mmap(n * sizeof(*t), PROT_READ | PROT_WRITE,
 					 MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
 	if (!t)
@@ -335,8 +334,7 @@ intern(const uint64_t *a, uint32_t n)
 	s->hash = hash;
 	memcpy(s->addr, a, 8 * n);
 	used++;
-	return table[i & (slots - 1)] =
-		       ((char *)s - kt_arena(kt_region)) / 8;
+	return table[i & (slots - 1)] = ((char *)s - kt_arena(kt_region)) / 8;
 }
 
 /* Walking */
@@ -359,8 +357,7 @@ walk(const struct kt_call *c, bool *whole)
 		return n;
 	/* Our own frames first. */
 	for (i = 0; i < 10; i++) {
-		if (u_step(&cursor) <= 0 ||
-			u_get_reg(&cursor, UNW_REG_SP, &v))
+		if (u_step(&cursor) <= 0 || u_get_reg(&cursor, UNW_REG_SP, &v))
 			return n;
 		if (v == (unw_word_t)c->cfa)
 			break;
@@ -465,8 +462,8 @@ kt_stack_end(void)
 {
 	struct kt_self *s = &kt_self;
 
-	if (s->cache && (!s->ring || s->index >= KT_KEPT ||
-				kept[s->index] != s->cache))
+	if (s->cache &&
+		(!s->ring || s->index >= KT_KEPT || kept[s->index] != s->cache))
 		kmap_sys_munmap(s->cache, WAYS * ENTRIES * entry_size());
 	s->cache = NULL;
 }

@@ -98,8 +98,8 @@ VA(__dprintf_chk, __vdprintf_chk, (int fd, int flag, const char *fmt, ...),
 	U(fmt))
 
 #define FREOPEN(name)                                                          \
-	KT_EXPORT FILE *kt_w_##name(const char *, const char *, FILE *)        \
-		__asm__(#name);                                                \
+	KT_EXPORT FILE *kt_w_##name(                                           \
+		const char *, const char *, FILE *) __asm__(#name);            \
 	KT_EXPORT FILE *kt_w_##name(                                           \
 		const char *path, const char *mode, FILE *f)                   \
 	{                                                                      \
@@ -124,8 +124,8 @@ FREOPEN(freopen)
 FREOPEN(freopen64)
 
 #define FOPEN(name)                                                            \
-	KT_EXPORT FILE *kt_w_##name(const char *, const char *)                \
-		__asm__(#name);                                                \
+	KT_EXPORT FILE *kt_w_##name(const char *, const char *) __asm__(       \
+		#name);                                                        \
 	KT_EXPORT FILE *kt_w_##name(const char *path, const char *mode)        \
 	{                                                                      \
 		FILE *(*real)(const char *, const char *) =                    \

@@ -59,8 +59,7 @@ W(int, sockatmark, (int fd), (fd), NET, OP_NONE, 1, fd)
 /* recv, send */
 W(ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags),
 	NET, OP_READ, 4, fd, U(buf), n, flags)
-W(ssize_t, __recv_chk,
-	(int fd, void *buf, size_t n, size_t room, int flags),
+W(ssize_t, __recv_chk, (int fd, void *buf, size_t n, size_t room, int flags),
 	(fd, buf, n, room, flags), NET, OP_READ, 4, fd, U(buf), n, flags)
 W(ssize_t, recvfrom,
 	(int fd, void *buf, size_t n, int flags, void *addr, socklen_t *len),
@@ -231,7 +230,7 @@ before_dup(struct kt_call *c, int fd, int to)
 	c->e = kt_fd(fd);
 	c->fd = fd;
 	return (c->e & KT_REC) ||
-	       ((unsigned int)to < kt_nfds && (kt_fds[to] & KT_REC));
+		((unsigned int)to < kt_nfds && (kt_fds[to] & KT_REC));
 }
 
 static int
@@ -484,8 +483,8 @@ PIPE(pipe, (int *fds), (fds))
 PIPE(__pipe, (int *fds), (fds))
 PIPE(pipe2, (int *fds, int flags), (fds, flags))
 
-KT_EXPORT int kt_w_openpty(int *, int *, char *, const void *, const void *)
-	__asm__("openpty");
+KT_EXPORT int kt_w_openpty(
+	int *, int *, char *, const void *, const void *) __asm__("openpty");
 KT_EXPORT int
 kt_w_openpty(int *m, int *s, char *name, const void *t, const void *w)
 {
@@ -500,8 +499,8 @@ kt_w_openpty(int *m, int *s, char *name, const void *t, const void *w)
 	return r;
 }
 
-KT_EXPORT int kt_w_forkpty(int *, char *, const void *, const void *)
-	__asm__("forkpty");
+KT_EXPORT int
+kt_w_forkpty(int *, char *, const void *, const void *) __asm__("forkpty");
 KT_EXPORT int
 kt_w_forkpty(int *m, char *name, const void *t, const void *w)
 {
