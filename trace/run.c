@@ -28,6 +28,7 @@ static const int forwarded[] = {
 static struct sigaction before[COUNT(forwarded)];
 static volatile sig_atomic_t program; /* its pid while it runs */
 static volatile sig_atomic_t asked; /* a signal came when it ran no more */
+static volatile sig_atomic_t interrupted; /* one of those that end came */
 
 /* Every process that was seen with the recorder in it. */
 static struct watched {
@@ -135,13 +136,17 @@ static void
 on_signal(int sig, siginfo_t *info, void *context)
 {
 	int saved = errno;
+	size_t i;
 
 	(void)context;
+	if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM)
+		interrupted = sig;
 	/* The terminal has sent it to the whole group. */
 	if (program && info->si_code != SI_KERNEL)
 		kill(program, sig);
-	if (!program)
-		asked = sig;
+	for (i = 0; !program && i < COUNT(forwarded); i++)
+		if (forwarded[i] == sig && before[i].sa_handler != SIG_IGN)
+			asked = sig;
 	errno = saved;
 }
 
@@ -172,18 +177,26 @@ on_child(int sig)
 	(void)sig; /* only ends the sleep */
 }
 
-/* What was ignored (nohup) stays ignored, here and in the program. */
+/*
+ * What was ignored when we were started (nohup; a shell's "&") stays ignored
+ * in the program until it says otherwise, and never ends the trace. It is
+ * handed on all the same: gunicorn takes SIGQUIT however it was started.
+ */
 static void
 take_signals(void)
 {
 	struct sigaction sa = {
 		.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+	static bool taken;
 	size_t i;
 
+	/* A second run: `before` is what it was before the first. */
+	if (taken)
+		return;
+	taken = true;
 	for (i = 0; i < COUNT(forwarded); i++) {
 		sigaction(forwarded[i], NULL, &before[i]);
-		if (before[i].sa_handler != SIG_IGN)
-			sigaction(forwarded[i], &sa, NULL);
+		sigaction(forwarded[i], &sa, NULL);
 	}
 }
 
@@ -355,7 +368,26 @@ follow_rest(const struct trace_run *r)
 			said = true;
 		}
 		step(r);
+		if (r->each)
+			r->each(r->arg, 0);
 	}
+}
+
+void
+trace_run_signal(int sig)
+{
+	size_t i;
+
+	for (i = 0; i < nwatched; i++)
+		if (watched[i].pidfd >= 0)
+			syscall(SYS_pidfd_send_signal, watched[i].pidfd, sig,
+				NULL, 0);
+}
+
+int
+trace_run_interrupted(void)
+{
+	return interrupted;
 }
 
 int
@@ -367,8 +399,11 @@ trace_run(const struct trace_run *r)
 	pid = start(r);
 	if (pid < 0)
 		return pid;
-	while (!ended(r, pid, &status))
+	while (!ended(r, pid, &status)) {
 		step(r);
+		if (r->each)
+			r->each(r->arg, pid);
+	}
 	follow_rest(r);
 	return status;
 }
