@@ -14,6 +14,7 @@
 #include <sys/random.h>
 
 #include "dir.h"
+#include "env.h"
 #include "log.h"
 #include "pair.h"
 #include "stream.h"
@@ -29,7 +30,10 @@
 			    EPOLLEXCLUSIVE | EPOLLWAKEUP))
 #define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
 
-/* ---- memory: type-stable, private ---- */
+/*
+ * ---- memory: type-stable. Sets are private; items lie where a fork shares
+ * them, but only the process that made them gives them away ("forks", below).
+ */
 
 static struct kmap_lock pool_lock;
 static struct kmap_item *item_free;
@@ -44,7 +48,7 @@ item_alloc(void)
 	kmap_lock(&pool_lock);
 	if (item_free == NULL) {
 		it = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		    MAP_SHARED | MAP_ANONYMOUS, -1);
 		for (int i = 0; it != NULL && i < 64; i++) {
 			it[i].next_free = item_free;
 			item_free = &it[i];
@@ -203,6 +207,143 @@ hot_remove(struct kmap_item *it)
 	}
 }
 
+/* ---- forks ----
+ *
+ * The kernel's set is one open file, which the processes of a family share.
+ * The items that a set had at a fork are shared, too, under one more lock: a
+ * child that comes to use the set works on copies (`live`), which it fetches
+ * as it takes the lock and brings back as it lets go. What it did, and what it
+ * took of the kernel's events that is another's, is told by `changed`.
+ */
+struct kmap_set_shm {
+	struct kmap_lock lock;
+	kmap_a32 changed;	/* 1: look at all; 2: and take all for new */
+	kmap_a32 sleepers;	/* those of children */
+};
+
+static void ring_set(struct kmap_set *s);
+
+static bool
+others_sleep(const struct kmap_set *s)
+{
+	return a_load(&s->sleepers) != 0 || (kmap_unlikely(s->shm != NULL) &&
+	    (s->forked || a_load(&s->shm->sleepers) != 0));
+}
+
+static void
+live_copy(struct kmap_item *to, const struct kmap_item *from)
+{
+	to->active = from->active;
+	to->tagged = from->tagged;
+	to->fired = from->fired;
+	to->trigger = from->trigger;
+	to->look = from->look;
+	to->kernel_out = from->kernel_out;
+	to->out_known = from->out_known;
+	to->exclusive = from->exclusive;
+	to->events = from->events;
+	to->gen = from->gen;
+	to->data = from->data;
+	to->seen_tail = from->seen_tail;
+	to->seen_nrec = from->seen_nrec;
+	to->seen_space = from->seen_space;
+}
+
+/* The other process has given it up, or to another connection. */
+static bool
+live_valid(const struct kmap_item *it)
+{
+	const struct kmap_item *l = it->live;
+
+	return l->set == it->set && l->fd == it->fd && (!l->tagged ||
+	    (it->ent != NULL && l->ep == it->ent->ep));
+}
+
+static void
+live_fetch(struct kmap_set *s)
+{
+	for (size_t i = 0; i < s->nby_fd; i++) {
+		struct kmap_item *it = s->by_fd[i];
+
+		if (it == NULL || it->live == NULL)
+			continue;
+		if (live_valid(it))
+			live_copy(it, it->live);
+		else
+			it->tagged = false;
+		if (it->tagged && it->active)
+			hot_add(it);
+		else
+			hot_remove(it);
+	}
+}
+
+static void
+live_bring(struct kmap_set *s)
+{
+	bool news = false;
+
+	for (size_t i = 0; i < s->nby_fd; i++) {
+		struct kmap_item *it = s->by_fd[i], *l;
+
+		if (it == NULL || it->live == NULL || !live_valid(it))
+			continue;
+		l = it->live;
+		news |= it->active != l->active || it->events != l->events ||
+		    it->data != l->data || it->fired != l->fired ||
+		    (it->look && !l->look) || (it->trigger && !l->trigger);
+		live_copy(l, it);
+	}
+	if (news && a_load(&s->shm->changed) == 0) {
+		a_store(&s->shm->changed, 1u);
+		ring_set(s);
+	}
+}
+
+/* A child did something, or has got what may be ours. */
+static void
+live_changed(struct kmap_set *s)
+{
+	uint32_t how = a_xchg(&s->shm->changed, 0u);
+
+	for (size_t i = 0; i < s->nby_fd; i++) {
+		struct kmap_item *it = s->by_fd[i];
+
+		if (it == NULL || !it->tagged)
+			continue;
+		it->look |= how > 1;
+		it->trigger |= how > 1;
+		if (it->active)
+			hot_add(it);
+		else
+			hot_remove(it);
+	}
+}
+
+static void
+set_lock(struct kmap_set *s)
+{
+	kmap_lock(&s->lock);
+	if (kmap_likely(s->shm == NULL))
+		return;
+	kmap_lock(&s->shm->lock);
+	if (s->forked && s->viewed)
+		live_fetch(s);
+	else if (!s->forked && a_load(&s->shm->changed) != 0)
+		live_changed(s);
+}
+
+static void
+set_unlock(struct kmap_set *s)
+{
+	if (kmap_unlikely(s->shm != NULL)) {
+		if (s->forked && s->viewed)
+			live_bring(s);
+		kmap_unlock(&s->shm->lock);
+	}
+	kmap_unlock(&s->lock);
+}
+
 static uint64_t
 tag_of(const struct kmap_item *it)
 {
@@ -238,6 +379,24 @@ base_choose(struct kmap_set *s)
 	} while (again);
 }
 
+static bool
+attach_bell(struct kmap_set *s)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+
+	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
+	if (s->bell >= 0)
+		return true;
+	s->id = kmap_bell_get(&s->bell);
+	if (s->bell < 0)
+		return false;
+	if (kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, s->bell, &ev) == 0)
+		return true;
+	kmap_bell_put(s->id, s->bell);
+	s->id = s->bell = -1;
+	return false;
+}
+
 /* Registers the bells, so that the kernel's readiness of the epoll fd shows
  * what arrives on rings. */
 static bool
@@ -247,17 +406,8 @@ attach(struct kmap_set *s, int common)
 	int r;
 
 	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
-	if (s->bell < 0) {
-		s->id = kmap_bell_get(&s->bell);
-		if (s->bell < 0)
-			return false;
-		if (kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, s->bell,
-		    &ev) != 0) {
-			kmap_bell_put(s->id, s->bell);
-			s->id = s->bell = -1;
-			return false;
-		}
-	}
+	if (!attach_bell(s))
+		return false;
 	for (int i = 0; i < KMAP_COMMONS; i++) {
 		if (s->commons[i] == common)
 			return true;
@@ -451,7 +601,8 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 	if (s->forked)
 		return false;
 	if (a_load(&s->tagged) == 0) {
-		base_choose(s);
+		if (s->shm == NULL)
+			base_choose(s);
 		a_store_rel(&s->tagged, 1u);
 	}
 	if (!attach(s, e->ep->link != NULL ? e->ep->link->my_common :
@@ -480,6 +631,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 	it->tagged = true;
 	it->fired = spent != 0;
 	it->ent = e;
+	it->ep = e->ep;
 	it->look = true;
 	it->trigger = true;
 	it->seen_tail = e->ep->rx.ring.head;
@@ -488,7 +640,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 		edges_after(it, &x);
 	/* Who sleeps there has not armed it, nor seen what was taken. */
 	a_fence();
-	if (a_load(&s->sleepers) != 0 ||
+	if (others_sleep(s) ||
 	    (s->nstash != 0 && a_load(&s->watched) != 0))
 		ring_set(s);
 	return true;
@@ -549,16 +701,20 @@ kmap_items_close(int fd, bool keep)
 	while ((it = sl->items) != NULL) {
 		struct kmap_set *s = it->set;
 
-		kmap_lock(&s->lock);
-		/* A dup keeps the registration alive: from now on it cannot
-		 * be changed any more, so it becomes the application's. */
-		if (keep && it->tagged) {
+		set_lock(s);
+		/* A dup keeps the registration alive, or another process: from
+		 * now on it cannot be changed any more, so it becomes the
+		 * application's. Of an inherited set's, another process goes
+		 * on with it. */
+		if (it->live != NULL)
+			;
+		else if (keep && it->tagged && it->active) {
 			e = it->ent;
 			item_untag(it);
 		} else if (it->tagged)
 			kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL);
 		item_drop(it);
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 	}
 	kmap_unlock(&kmap_fdtab_lock);
 	/* Without the table's lock: an endpoint's own is taken before it. */
@@ -588,9 +744,9 @@ items_each(struct kmap_ent *e, bool (*fn)(struct kmap_item *,
 		left--;
 		for (struct kmap_item *it = sl->items; it != NULL;
 		    it = it->next_of_fd) {
-			kmap_lock(&it->set->lock);
+			set_lock(it->set);
 			ok = fn(it, e) && ok;
-			kmap_unlock(&it->set->lock);
+			set_unlock(it->set);
 		}
 	}
 	kmap_unlock(&kmap_fdtab_lock);
@@ -641,7 +797,7 @@ kmap_set_close(struct kmap_set *s, int fd)
 		return;
 	}
 	kmap_lock(&kmap_fdtab_lock);
-	kmap_lock(&s->lock);
+	set_lock(s);
 	for (size_t i = 0; i < s->nby_fd; i++)
 		if (s->by_fd[i] != NULL)
 			item_drop(s->by_fd[i]);
@@ -652,36 +808,138 @@ kmap_set_close(struct kmap_set *s, int fd)
 	s->by_fd = NULL;
 	s->bell = s->id = -1;
 	s->fd = -1;
-	kmap_unlock(&s->lock);
+	set_unlock(s);
 	kmap_unlock(&kmap_fdtab_lock);
 	/* Sleepers may still look at it: it is kept, not reused. */
 }
 
-void
-kmap_sets_forked(bool child)
+/* Calls fn for each set of this process, once for each of its numbers. */
+static void
+sets_each(void (*fn)(struct kmap_set *s))
 {
 	for (int i = 0; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
 		struct kmap_fdslot *sl = kmap_fdslot(i);
-		struct kmap_set *s;
 
-		if (sl == NULL) {
+		if (sl == NULL)
 			i |= KMAP_FD_CHUNK - 1;
-			continue;
-		}
-		s = atomic_load(&sl->set);
-		if (s == NULL)
-			continue;
-		if (child) {
-			a_store(&s->lock.word, 0u);
-			a_store(&s->sleepers, 0u);
-			s->forked = true;
-			s->id = -1;
-		}
+		else if (atomic_load(&sl->set) != NULL)
+			fn(atomic_load(&sl->set));
 	}
-	if (!child)
+}
+
+static void
+set_fork(struct kmap_set *s)
+{
+	if (s->shm != NULL)
 		return;
+	kmap_lock(&s->lock);
+	if (a_load(&s->tagged) == 0)
+		base_choose(s);
+	attach_bell(s);
+	s->shm = kmap_sys_mmap(KMAP_PAGE, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1);
+	kmap_unlock(&s->lock);
+}
+
+void
+kmap_sets_fork(void)
+{
+	if (kmap_conf.upgrade != KMAP_NEVER)
+		sets_each(set_fork);
+}
+
+static void
+set_forked(struct kmap_set *s)
+{
+	a_store(&s->lock.word, 0u);
+	a_store(&s->sleepers, 0u);
+	s->forked = true;
+	s->viewed = false;
+	s->id = -1;
+	s->hot = NULL;
+	s->nhot = 0;
+	s->nstash = 0;
+	/* What the kernel brings may be the parent's tags. */
+	if (s->shm != NULL)
+		a_store(&s->tagged, 1u);
+}
+
+void
+kmap_sets_forked(void)
+{
+	for (int i = 0; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
+		struct kmap_fdslot *sl = kmap_fdslot(i);
+
+		if (sl == NULL)
+			i |= KMAP_FD_CHUNK - 1;
+		else
+			sl->items = NULL;
+	}
+	sets_each(set_forked);
 	a_store(&pool_lock.word, 0u);
+	item_free = NULL;
 	kmap_bells_forked();
+}
+
+/* An inherited set is used for the first time: no lock is held. */
+static void
+set_view(struct kmap_set *s)
+{
+	kmap_lock(&kmap_fdtab_lock);
+	kmap_lock(&s->lock);
+	if (s->shm != NULL)
+		kmap_lock(&s->shm->lock);
+	for (size_t i = 0; i < s->nby_fd && !s->viewed; i++) {
+		struct kmap_item *l = s->by_fd[i], *it;
+		struct kmap_fdslot *sl;
+
+		if (l == NULL)
+			continue;
+		s->by_fd[i] = NULL;
+		/* A grandchild's come from the child, which has copies. */
+		l = l->live != NULL ? l->live : l;
+		sl = kmap_fdslot_make((int)i);
+		it = s->shm == NULL || sl == NULL ? NULL : item_alloc();
+		if (it == NULL)
+			continue;
+		it->set = s;
+		it->fd = (int)i;
+		it->live = l;
+		it->ent = kmap_fd_ent((int)i);
+		if (!live_valid(it)) {
+			item_put(it);
+			continue;
+		}
+		live_copy(it, l);
+		it->next_of_fd = sl->items;
+		sl->items = it;
+		s->by_fd[i] = it;
+	}
+	s->viewed = true;
+	if (s->shm != NULL)
+		kmap_unlock(&s->shm->lock);
+	kmap_unlock(&s->lock);
+	kmap_unlock(&kmap_fdtab_lock);
+}
+
+static void
+set_touch(struct kmap_set *s)
+{
+	if (kmap_unlikely(s->forked && !s->viewed))
+		set_view(s);
+}
+
+/*
+ * A child has taken what is the parent's from the kernel, and rung: before it
+ * sleeps where it would take the ring, too, the others get some time.
+ */
+static void
+set_hand_over(struct kmap_set *s)
+{
+	static const struct timespec ms = { 0, MS };
+
+	for (int i = 0; i < 20 && a_load(&s->shm->changed) != 0; i++)
+		kmap_syscall(SYS_nanosleep, &ms, NULL, 0, 0, 0, 0);
 }
 
 static bool
@@ -692,7 +950,7 @@ item_full(struct kmap_item *it, struct kmap_ent *e)
 		return true;
 	hot_add(it);
 	/* Whoever sleeps there has to arm it, and to keep the limit. */
-	if (a_load(&it->set->sleepers) != 0)
+	if (others_sleep(it->set))
 		ring_set(it->set);
 	return true;
 }
@@ -714,7 +972,7 @@ item_rung(struct kmap_item *it, struct kmap_ent *e)
 	if (!it->tagged)
 		return true;
 	hot_add(it);
-	if (a_load(&s->sleepers) != 0 || a_load(&s->watched) != 0)
+	if (others_sleep(s) || a_load(&s->watched) != 0)
 		ring_set(s);
 	return true;
 }
@@ -1023,6 +1281,15 @@ set_spill(struct kmap_set *s)
 	}
 }
 
+static void
+tell_others(struct kmap_set *s, uint32_t how)
+{
+	if (s->shm != NULL && a_load(&s->shm->changed) < how) {
+		a_store(&s->shm->changed, how);
+		ring_set(s);
+	}
+}
+
 /*
  * What the kernel brought: tags become hot items, bells are taken, the
  * application's own events stay. Returns how many stay.
@@ -1042,12 +1309,19 @@ filter(struct kmap_set *s, struct epoll_event *evs, int n)
 			evs[kept++] = evs[i];
 			continue;
 		}
-		if (off > UINT64_C(1) << 40)
-			continue;	/* a bell */
+		if (off > UINT64_C(1) << 40) {
+			/* A bell; perhaps another process's. */
+			if (kmap_unlikely(s->forked))
+				tell_others(s, 1);
+			continue;
+		}
 		it = item_of(s, (int)(off & 0xffffff));
 		if (it == NULL || !it->tagged ||
-		    (it->gen & 0xffff) != off >> 24)
+		    (it->gen & 0xffff) != off >> 24) {
+			if (kmap_unlikely(s->forked))
+				tell_others(s, 2);
 			continue;
+		}
 		it->look = true;
 		it->trigger = true;
 		hot_add(it);
@@ -1095,15 +1369,16 @@ set_step(void *wait)
 {
 	struct wait *w = wait;
 
-	kmap_unlock(&w->set->lock);
+	set_unlock(w->set);
 	kmap_sys_yield();
 	own_bells_take(w->set);
-	kmap_lock(&w->set->lock);
+	set_lock(w->set);
 	return set_look(w, false);
 }
 
 struct set_sleep {
 	struct kmap_set *set;
+	bool child;		/* counted in the family's memory, too */
 };
 
 static void
@@ -1111,6 +1386,8 @@ set_sleep_end(struct set_sleep *z)
 {
 	kmap_note_out();
 	a_sub(&z->set->sleepers, 1u);
+	if (kmap_unlikely(z->child))
+		a_sub(&z->set->shm->sleepers, 1u);
 }
 
 void
@@ -1124,7 +1401,7 @@ static int
 set_sleep(struct wait *w, uint64_t stop)
 {
 	struct set_sleep z __attribute__((cleanup(set_sleep_end))) =
-	    { w->set };
+	    { w->set, false };
 	uint64_t now;
 	int ms = -1, n;
 
@@ -1134,6 +1411,11 @@ set_sleep(struct wait *w, uint64_t stop)
 		/* Rounded up: down, the last millisecond would spin. */
 		ms = stop <= now ? 0 : (int)kmap_min((stop - now + MS - 1) /
 		    MS, INT32_MAX);
+	}
+	if (kmap_unlikely(w->set->forked && w->set->shm != NULL)) {
+		set_hand_over(w->set);
+		a_add(&w->set->shm->sleepers, 1u);
+		z.child = true;
 	}
 	/* epoll_wait(2) is never restarted. */
 	if (kmap_nap_begin(w->set->bell, w->ran, true))
@@ -1168,7 +1450,7 @@ settle(struct kmap_set *s)
 {
 	uint64_t limit = UINT64_MAX;
 
-	if (a_load(&s->sleepers) == 0 && a_load(&s->watched) == 0)
+	if (!others_sleep(s) && a_load(&s->watched) == 0)
 		return limit;
 	if (set_arm(s, &limit) || s->nstash != 0)
 		ring_set(s);
@@ -1190,7 +1472,7 @@ set_wait(struct wait *w)
 		if (kmap_unlikely(s->nnested != 0))
 			nested_watch(s);
 		own_bells_take(s);
-		kmap_lock(&s->lock);
+		set_lock(s);
 		n = set_look(w, w->deadline == 1 && s->nhot == 0);
 		if (n == 0 && w->deadline == 1)
 			n = set_look(w, true);
@@ -1200,7 +1482,7 @@ set_wait(struct wait *w)
 		if (w->deadline != 0 && t0 >= w->deadline && !first)
 			break;
 		first = false;
-		n = a_load(&s->sleepers) != 0 ? 0 :
+		n = others_sleep(s) ? 0 :
 		    kmap_spin(&s->policy, t0, set_step, w);
 		if (n != 0)
 			break;
@@ -1208,10 +1490,10 @@ set_wait(struct wait *w)
 		a_add(&s->sleepers, 1u);
 		if (set_arm(s, &limit)) {
 			a_sub(&s->sleepers, 1u);
-			kmap_unlock(&s->lock);
+			set_unlock(s);
 			continue;
 		}
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 		stop = w->deadline;
 		if (limit != UINT64_MAX)
 			stop = stop != 0 ? kmap_min(stop, t0 + limit) :
@@ -1220,7 +1502,7 @@ set_wait(struct wait *w)
 		if (n < 0)
 			return n;
 		own_bells_take(s);
-		kmap_lock(&s->lock);
+		set_lock(s);
 		if (n > 0)
 			kmap_policy_woken(&s->policy, t0, last_rung(s),
 			    kmap_now());
@@ -1233,12 +1515,12 @@ set_wait(struct wait *w)
 		n += hot_scan(s, w->evs + n, w->max - n);
 		if (n != 0)
 			break;
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 		if (w->deadline != 0 && kmap_now() >= w->deadline)
 			return 0;
 	}
 	settle(s);
-	kmap_unlock(&s->lock);
+	set_unlock(s);
 	return n;
 }
 
@@ -1309,9 +1591,9 @@ kmap_set_overdue(struct kmap_set *s)
 	for (unsigned int i = 0; i < s->nnested; i++)
 		if (nested_of(s, i) != NULL)
 			kmap_set_overdue(nested_of(s, i));
-	kmap_lock(&s->lock);
+	set_lock(s);
 	set_spill(s);
-	kmap_unlock(&s->lock);
+	set_unlock(s);
 }
 
 uint64_t
@@ -1319,6 +1601,7 @@ kmap_set_watch(struct kmap_set *s)
 {
 	uint64_t limit = UINT64_MAX;
 
+	set_touch(s);
 	if (a_load(&s->watched) == 0)
 		a_store(&s->watched, 1u);
 	if (kmap_unlikely(s->nnested != 0))
@@ -1326,10 +1609,10 @@ kmap_set_watch(struct kmap_set *s)
 	if (a_load(&s->tagged) == 0)
 		return limit;
 	own_bells_take(s);
-	kmap_lock(&s->lock);
+	set_lock(s);
 	bells_clear(s);
 	limit = kmap_min(limit, settle(s));
-	kmap_unlock(&s->lock);
+	set_unlock(s);
 	return limit;
 }
 
@@ -1404,7 +1687,7 @@ static int
 plain_sleep_noted(const struct wait *w, int ms, const struct timespec *ts)
 {
 	struct set_sleep z __attribute__((cleanup(set_sleep_end))) =
-	    { w->set };
+	    { w->set, false };
 
 	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
 	return plain_sleep(w, ms, ts);
@@ -1482,9 +1765,9 @@ any_wait(struct wait *w, const struct timespec *ts)
 		    plain_wait(w, ts);
 		if (n < 0 || a_load_acq(&s->tagged) == 0)
 			return n;
-		kmap_lock(&s->lock);
+		set_lock(s);
 		n = filter(s, w->evs, n);
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 		if (n > 0 || w->deadline == 1 ||
 		    (w->deadline != 0 && kmap_now() >= w->deadline))
 			return n;
@@ -1509,11 +1792,11 @@ first_wait(struct kmap_set *s)
 	for (size_t fd = 0; fd < n; fd++) {
 		struct kmap_ent *e = NULL;
 
-		kmap_lock(&s->lock);
+		set_lock(s);
 		n = s->nby_fd;
 		if (fd < n && s->by_fd[fd] != NULL)
 			e = kmap_fd_ent((int)fd);
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 		if (e != NULL)
 			kmap_pair_wait_seen(e, (int)fd);
 	}
@@ -1527,6 +1810,7 @@ waited(int ep, struct epoll_event *ev, int max)
 
 	if (s == NULL || kmap_vfork_child())
 		return NULL;
+	set_touch(s);
 	if (kmap_unlikely(a_load(&s->waited) == 0))
 		first_wait(s);
 	if (max <= 0 || (a_load_acq(&s->tagged) != 0 &&
@@ -1690,6 +1974,9 @@ kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 
 	if (kmap_fd_hidden(ep) || kmap_fd_hidden(fd))
 		return -EBADF;
+	s = kmap_vfork_child() ? NULL : set_of(ep, false);
+	if (s != NULL)
+		set_touch(s);
 	r = ctl(ep, op, fd, ev);
 	/* An outer set looks at this one from now on. No lock is held: what
 	 * pends on its rings goes to sets by the table's. */
@@ -1726,27 +2013,27 @@ ctl(int ep, int op, int fd, struct epoll_event *ev)
 		    (s = set_of(ep, true)) == NULL)
 			return r;
 		kmap_lock(&kmap_fdtab_lock);
-		kmap_lock(&s->lock);
+		set_lock(s);
 		item_add(s, fd, &copy);
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 		kmap_unlock(&kmap_fdtab_lock);
 		return r;
 	}
 	/* The usual change: one lock, no table. */
 	if (op != EPOLL_CTL_ADD || a_load(&s->tagged) != 0) {
-		kmap_lock(&s->lock);
+		set_lock(s);
 		r = ctl_tagged(s, op, fd, &copy);
 		/* Whoever sleeps in it is told of what it waits for now. */
-		if (r == 0 && op != EPOLL_CTL_DEL && a_load(&s->sleepers) != 0)
+		if (r == 0 && op != EPOLL_CTL_DEL && others_sleep(s))
 			settle(s);
-		kmap_unlock(&s->lock);
+		set_unlock(s);
 		if (r != -EAGAIN)
 			return r;
 	}
 	kmap_lock(&kmap_fdtab_lock);
-	kmap_lock(&s->lock);
+	set_lock(s);
 	r = ctl_noted(s, op, fd, op == EPOLL_CTL_DEL ? ev : &copy);
-	kmap_unlock(&s->lock);
+	set_unlock(s);
 	kmap_unlock(&kmap_fdtab_lock);
 	if (r == 0 && op == EPOLL_CTL_ADD)
 		settled(s, fd);

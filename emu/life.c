@@ -143,7 +143,8 @@ kmap_fd_leave(int fd)
 		kmap_set_close(set, fd);
 	e = atomic_load(&s->ent);
 	if (s->items != NULL)
-		kmap_items_close(fd, e != NULL && a_load(&e->fds) > 1);
+		kmap_items_close(fd, e != NULL && (a_load(&e->fds) > 1 ||
+		    !kmap_kin_alone(e->ep)));
 	if (e == NULL)
 		return;
 	if (!kmap_ent_unlink(e, fd))
@@ -322,6 +323,7 @@ kmap_fork_before(int kind)
 		kmap_ep_sweep();
 	/* The child's copies of the tables must be whole. */
 	kmap_lock(&kmap_fdtab_lock);
+	kmap_sets_fork();
 	kmap_lock(&kmap_links_lock);
 	kmap_links_fork();
 	kmap_kin_child();
@@ -338,8 +340,6 @@ kmap_fork_parent(int kind, pid_t pid)
 	kmap_kin_forked(pid);
 	kmap_unlock(&kmap_links_lock);
 	kmap_unlock(&kmap_fdtab_lock);
-	if (pid > 0)
-		kmap_sets_forked(false);
 }
 
 static void
@@ -373,7 +373,7 @@ kmap_fork_child(int kind)
 	kmap_ent_each(names_are_the_parents, NULL);
 	kmap_pair_forked();
 	kmap_links_forked();
-	kmap_sets_forked(true);
+	kmap_sets_forked();
 	if (kmap_publish_forked())
 		kmap_stats_reset();
 	/* The parent ended inside libc, where nobody let go for it. */

@@ -15,6 +15,8 @@
 struct kmap_item {
 	struct kmap_set *set;
 	struct kmap_ent *ent;		/* once tagged */
+	struct kmap_ep *ep;		/* its endpoint then */
+	struct kmap_item *live;		/* of which this is a child's copy */
 	int fd;
 	bool active;			/* the application has it registered */
 	bool tagged;
@@ -47,7 +49,10 @@ struct kmap_set {
 	kmap_a32 tagged;		/* items with a tag, ever: filter */
 	kmap_a32 sleepers;
 	kmap_a32 watched;		/* an outer set or poll looks at it */
-	bool forked;			/* shared with another process */
+	/* Shared with the family since a fork: epoll.c, "forks". */
+	struct kmap_set_shm *shm;
+	bool forked;			/* inherited */
+	bool viewed;			/* and used since */
 	bool oneshots;			/* some tags stand for EPOLLONESHOT */
 	int bell;			/* its own placeholder, -1 */
 	int id;				/* by which peers know it, -1 */

@@ -196,7 +196,9 @@ bool kmap_items_tag(struct kmap_ent *e);
 bool kmap_items_seen(struct kmap_ent *e);
 /* A send met a full buffer: sets that want EPOLLOUT watch for room. */
 void kmap_items_full(struct kmap_ent *e);
-void kmap_sets_forked(bool child);
+/* Before a fork, with kmap_fdtab_lock; in the child. */
+void kmap_sets_fork(void);
+void kmap_sets_forked(void);
 /* A thread that slept in the set is gone. */
 void kmap_set_left(struct kmap_set *s);
 /* Delivers the bells of all links to the application's epoll sets. */

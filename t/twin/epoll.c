@@ -1288,6 +1288,148 @@ CASE(epoll_fork, shared, F_NOUP)
 	see(ep, 1000);
 }
 
+/* In the child what `fn` does; the parent has waited for it. */
+static void
+in_child(void (*fn)(struct tw_conn *c, int ep), struct tw_conn *c, int ep)
+{
+	int st = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fn(c, ep);
+		_exit(0);
+	}
+	waitpid(pid, &st, 0);
+	t_ret("child", st);
+}
+
+static void
+closes(struct tw_conn *c, int ep)
+{
+	close(c->fd);
+	close(ep);
+}
+
+static void
+sees_once(struct tw_conn *c, int ep)
+{
+	p_send(c, 10);
+	see(ep, 1000);
+	see(ep, 0);
+}
+
+static void
+removes(struct tw_conn *c, int ep)
+{
+	ctl(ep, DEL, c->fd, 0, 0);
+}
+
+static void
+removes_by_child(struct tw_conn *c, int ep)
+{
+	in_child(removes, c, ep);
+	see(ep, 0);
+}
+
+/* A child that closes what it got leaves the parent's set as it is. */
+CASE(epoll_fork, closes, F_NOUP)
+{
+	struct tw_conn *c = tw_open();
+	int ep = set();
+
+	ctl(ep, ADD, c->fd, IN | ET, 1);
+	tw_mid(c);
+	in_child(closes, c, ep);
+	while (epoll_wait(ep, &(struct epoll_event){0}, 1, 0) == 1)
+		;
+	for (int i = 0; i < 3; i++) {
+		p_send(c, 10);
+		see(ep, 1000);
+		see(ep, 0);
+		take(c, 10);
+	}
+	ctl(ep, DEL, c->fd, 0, 0);
+}
+
+/* An event, or a ONESHOT, is spent for all. */
+CASE(epoll_fork, spent, F_NOUP)
+{
+	static const unsigned ev[] = {IN | ONE, IN | ET, IN | ET | ONE, IN};
+
+	for (int i = 0; i < 4; i++) {
+		struct tw_conn *c = tw_open();
+		int ep = set();
+
+		tw_mid(c);
+		ctl(ep, ADD, c->fd, ev[i], 1);
+		in_child(sees_once, c, ep);
+		see(ep, 0);
+		ctl(ep, MOD, c->fd, ev[i], 2);
+		see(ep, 0);
+		see(ep, 0);
+		take(c, 20);
+		see(ep, 0);
+	}
+}
+
+CASE(epoll_fork, removed, F_NOUP)
+{
+	for (int i = 0; i < 2; i++) {
+		struct tw_conn *c = tw_open();
+		int ep = set();
+
+		ctl(ep, ADD, c->fd, IN, 1);
+		tw_mid(c);
+		see(ep, 0);
+		in_child(i ? removes_by_child : removes, c, ep);
+		p_send(c, 10);
+		see(ep, 20);
+		ctl(ep, MOD, c->fd, IN, 2);
+		ctl(ep, ADD, c->fd, IN, 3);
+		see(ep, 0);
+		take(c, 20);
+		see(ep, 0);
+	}
+}
+
+/* What a child changes wakes the parent, and what the parent does the child. */
+CASE(epoll_fork, wakes, F_NOUP)
+{
+	struct tw_conn *c = tw_open();
+	int ep = set(), st = -1;
+	pid_t pid, parent = getpid(), tid = tw_tid();
+
+	ctl(ep, ADD, c->fd, 0, 1);
+	tw_mid(c);
+	p_send(c, 10);
+	pid = fork();
+	if (pid == 0) {
+		tw_asleep_in(parent, tid);
+		_exit(epoll_ctl(ep, MOD, c->fd, &(struct epoll_event){
+			.events = IN, .data.u64 = 2}) != 0);
+	}
+	see(ep, 10000);
+	waitpid(pid, &st, 0);
+	t_ret("child", st);
+	take(c, 20);
+	ctl(ep, MOD, c->fd, 0, 3);
+	p_send(c, 10);
+	pid = fork();
+	if (pid == 0) {
+		see(ep, 10000);
+		_exit(0);
+	}
+	tw_asleep_in(pid, pid);
+	if (epoll_ctl(ep, MOD, c->fd, &(struct epoll_event){.events = IN,
+		.data.u64 = 4}))
+		T("MOD failed");
+	waitpid(pid, &st, 0);
+	t_ret("child", st);
+	see(ep, 0);
+	take(c, 20);
+	see(ep, 0);
+}
+
 /* ---- a seeded walk ---- */
 
 static unsigned

@@ -18,8 +18,6 @@
 
 #include "twin.h"
 
-bool tw_peer_sleeps(pid_t pid, pid_t tid);
-
 #define NCONN 64
 
 static struct {
@@ -197,7 +195,7 @@ obey(const struct tw_order *o, struct tw_answer *a)
 	int i = o->conn, fd = i >= 0 && i < nconn ? conn[i].fd : -1, v;
 
 	if (o->tid)
-		a->awake = !tw_peer_sleeps(o->pid, o->tid);
+		a->awake = !tw_asleep_in(o->pid, o->tid);
 	if (o->ms)
 		tw_msleep(o->ms);
 	switch (o->op) {

@@ -705,10 +705,8 @@ tw_catch_pipe(void)
 
 /* ---- the peer's side of waiting, and main ---- */
 
-bool tw_peer_sleeps(pid_t pid, pid_t tid);
-
 bool
-tw_peer_sleeps(pid_t pid, pid_t tid)
+tw_asleep_in(pid_t pid, pid_t tid)
 {
 	return sleeps(pid, tid);
 }

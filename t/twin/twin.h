@@ -190,6 +190,7 @@ void tw_state(int fd, unsigned states); /* TCP state of the carrier */
 void tw_rst_came(int fd);
 #define TS_BIT(s) (1u << (s))
 void tw_asleep(pid_t tid);
+bool tw_asleep_in(pid_t pid, pid_t tid); /* false: it did not */
 pid_t tw_tid(void);
 void tw_msleep(int ms);
 uint64_t tw_ns(void);
