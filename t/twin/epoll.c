@@ -1332,12 +1332,12 @@ removes_by_child(struct tw_conn *c, int ep)
 }
 
 /* A child that closes what it got leaves the parent's set as it is. */
-CASE(epoll_fork, closes, F_NOUP)
+CASE(epoll_fork, closes, F_NOUP | F_PROC)
 {
 	struct tw_conn *c = tw_open();
 	int ep = set();
 
-	ctl(ep, ADD, c->fd, IN | ET, 1);
+	ctl(ep, ADD, c->fd, IN | RDHUP | ET, 1);
 	tw_mid(c);
 	in_child(closes, c, ep);
 	while (epoll_wait(ep, &(struct epoll_event){0}, 1, 0) == 1)
@@ -1348,6 +1348,10 @@ CASE(epoll_fork, closes, F_NOUP)
 		see(ep, 0);
 		take(c, 10);
 	}
+	/* The kernel alone knows of this end. */
+	p_when(OP_KILL, c, 0, 0, 0);
+	see(ep, 5000);
+	take(c, 10);
 	ctl(ep, DEL, c->fd, 0, 0);
 }
 
