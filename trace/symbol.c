@@ -340,6 +340,25 @@ format(const char *fmt, const char *a, const char *b, uint64_t offset)
 	return text;
 }
 
+/*
+ * What a signal's handler returns to has no symbol in a stripped libc, but
+ * always these bytes, by which unwinders know it: mov $15 (rt_sigreturn),
+ * %rax; syscall.
+ */
+static bool
+is_signal_return(const struct module *m, uint64_t vaddr)
+{
+	static const uint8_t code[] = {
+		0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
+	const uint8_t *p;
+	size_t left;
+
+	if (!m || !m->readable || m->elf.machine != EM_X86_64)
+		return false;
+	p = trace_elf_at(&m->elf, vaddr, &left);
+	return p && left >= sizeof(code) && !memcmp(p, code, sizeof(code));
+}
+
 static struct trace_symbol *
 make_symbol(const struct module *m, uint64_t vaddr)
 {
@@ -354,7 +373,11 @@ make_symbol(const struct module *m, uint64_t vaddr)
 	s->offset = vaddr;
 	/* vaddr - 1: inside the call, not after it. */
 	f = m && m->readable ? find_function(m, vaddr - 1) : NULL;
-	if (f) {
+	if (is_signal_return(m, vaddr)) {
+		s->function = "__restore_rt";
+		s->offset = 0;
+		s->text = format("%s!%s+0x%jx", s->module, s->function, 0);
+	} else if (f) {
 		s->function = f->name;
 		s->offset = vaddr - f->start;
 		s->text = format("%s!%s+0x%jx", s->module, f->name, s->offset);

@@ -1383,6 +1383,16 @@ hash(uint64_t h, const char *s)
 	return (h ^ 1) * 0x100000001b3u;
 }
 
+/* Frames up to a signal's arrival: what it interrupted is chance. */
+static size_t
+path_length(const struct path *p)
+{
+	for (size_t k = 0; k < p->n; k++)
+		if (strstr(p->frames[k], "!__restore_rt"))
+			return k + 1;
+	return p->n;
+}
+
 static int
 by_count(const void *a, const void *b)
 {
@@ -1408,10 +1418,11 @@ put_paths(struct kmap_section **list)
 	for (size_t i = 0; i < npaths; i++) {
 		const struct path *p = &paths[i];
 		uint64_t h = 0xcbf29ce484222325u, *known;
+		size_t n = path_length(p);
 
 		fn_name(&fns[p->fn], name, sizeof(name));
 		h = hash(h, name);
-		for (size_t k = 0; k < p->n; k++) {
+		for (size_t k = 0; k < n; k++) {
 			frame_text(p->frames[k], frame, sizeof(frame));
 			h = hash(h, frame);
 			/* Quotes, a comma, and what has to be escaped. */
@@ -1436,7 +1447,7 @@ put_paths(struct kmap_section **list)
 		tv_string(&v->first, "call", name);
 		tv_integer(&v->first, "count", (int64_t)p->count);
 		frames = tv_list(&v->first, "frames", KMAP_ARRAY);
-		for (size_t k = 0; k < p->n; k++) {
+		for (size_t k = 0; k < n; k++) {
 			frame_text(p->frames[k], frame, sizeof(frame));
 			tv_string(&frames->first, NULL, frame);
 		}
