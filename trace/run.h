@@ -17,6 +17,10 @@ struct trace_run {
 	struct trace_ptrace *ptrace; /* NULL without --verify */
 	char *const *argv; /* the program, NULL at the end */
 	bool quiet; /* only errors are said */
+	/* Called a few times a second, with the program's pid while it runs,
+	 * then 0 while something that it started does. May be NULL. */
+	void (*each)(void *arg, pid_t pid);
+	void *arg;
 };
 
 /*
@@ -34,6 +38,13 @@ int trace_run(const struct trace_run *r);
 /* --attach: follows a process until it ends or a signal (^C) comes. 0, or
  * -errno with a message. */
 int trace_follow(const struct trace_run *r, pid_t pid);
+
+/* Sends all that carry the recorder and still run a signal. */
+void trace_run_signal(int sig);
+
+/* The signal by which the user wanted to end the program or the trace, or 0.
+ * One that a terminal sent counts, too. */
+int trace_run_interrupted(void);
 
 /* A sink that follows the processes; trace_run needs it among the sinks. */
 const struct trace_sink *trace_run_sink(void);
