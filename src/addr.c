@@ -10,6 +10,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #ifndef SO_ORIGINAL_DST
@@ -237,8 +238,11 @@ proc_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
 	return r;
 }
 
+/* One socket as sock_diag(7) tells of it, found as a segment from `remote` to
+ * `local` would find it: a connection, or else a listener. */
 static int64_t
-diag_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
+diag(const struct kmap_addr *local, const struct kmap_addr *remote,
+    struct inet_diag_msg *found)
 {
 	struct {
 		struct nlmsghdr h;
@@ -279,25 +283,51 @@ diag_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
 	if (r >= 0)
 		r = kmap_sys_recv(fd, a.buf, sizeof(a.buf), MSG_DONTWAIT);
 	if (r >= (int64_t)sizeof(a.h)) {
-		const struct inet_diag_msg *d = NLMSG_DATA(&a.h);
 		const struct nlmsgerr *e = NLMSG_DATA(&a.h);
 
+		r = 0;
 		if (a.h.nlmsg_type == NLMSG_ERROR)
 			r = e->error < 0 ? e->error : -EIO;
-		else if (a.h.nlmsg_len < NLMSG_LENGTH(sizeof(*d)))
+		else if (a.h.nlmsg_len < NLMSG_LENGTH(sizeof(*found)))
 			r = -EIO;
-		/* A lookup falls back to a listening socket: not the one. */
-		else if (d->id.idiag_dport != remote->port)
-			r = -ENOENT;
-		/* Not accepted yet, or closed: what it says is nobody's. */
-		else if (d->idiag_inode == 0)
-			r = -ENOENT;
 		else
-			r = d->idiag_uid;
+			memcpy(found, NLMSG_DATA(&a.h), sizeof(*found));
 	} else if (r >= 0)
 		r = -EIO;
 	kmap_sys_close(fd);
 	return r;
+}
+
+static int64_t
+diag_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
+{
+	struct inet_diag_msg d;
+	int64_t r = diag(local, remote, &d);
+
+	if (r < 0)
+		return r;
+	/* A lookup falls back to a listening socket: not the one. And what it
+	 * says of one that is not accepted yet, or closed, is nobody's. */
+	if (d.id.idiag_dport != remote->port || d.idiag_inode == 0)
+		return -ENOENT;
+	return d.idiag_uid;
+}
+
+uint32_t
+kmap_listener(const struct kmap_addr *at)
+{
+	/* Nobody's address: no connection is found. */
+	struct kmap_addr none = *at;
+	struct inet_diag_msg d;
+
+	memset(none.ip + 12, 0, 4);
+	if (!kmap_addr_is_v4(at))
+		memset(none.ip, 0, sizeof(none.ip));
+	none.port = 0;
+	if (diag(at, &none, &d) < 0 || d.idiag_state != TCP_LISTEN ||
+	    d.id.idiag_sport != at->port)
+		return 0;
+	return d.idiag_inode;
 }
 
 int64_t

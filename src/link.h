@@ -41,6 +41,9 @@ struct kmap_link {
 	 */
 	bool stranger;
 	bool distrusted;		/* it announced what is not its own */
+	/* Connector: the listening socket that the peer was seen to accept
+	 * from, 0: none. */
+	uint32_t listener;
 	bool translated;		/* connector: as the connection was that
 					 * made the link */
 	uint64_t id;			/* the acceptor's number for it */

@@ -133,13 +133,31 @@ acceptor_may_pair(const struct kmap_tuple *t, uint32_t uid, bool *translated)
 	return uid_may_pair(uid, false);
 }
 
-/* The acceptor's: it knows both addresses as the connector sees them. */
+/* The acceptor's: it knows both addresses as the connector sees them. *gone:
+ * no, but because nobody has the connection any more. */
 static bool
-connector_may_pair(const struct kmap_tuple *t, uint32_t uid)
+connector_may_pair(const struct kmap_tuple *t, uint32_t uid, bool *gone)
 {
 	int64_t named = kmap_owner_uid(&t->from, &t->to);
 
+	*gone = named == -ENOENT;
 	return named >= 0 && (uint32_t)named == uid && uid_may_pair(uid, true);
+}
+
+/*
+ * Whether every connection to `to` that the peer of `l` claims is the peer's,
+ * so that nothing has to be asked when it does. The kernel names the owner of
+ * a connection only while it is open, and a server may have answered and
+ * closed before we look; but whoever was seen to accept from the socket that
+ * listens there now, while our connection is established, may accept from it
+ * still. Behind a REDIRECT only the uid counts, and that was looked at.
+ */
+static bool
+vouched(const struct kmap_link *l, uint32_t listener)
+{
+	return l->peer_uid == own_uid() ||
+	    (l->translated && uid_may_pair(l->peer_uid, false)) ||
+	    (l->listener != 0 && l->listener == listener);
 }
 
 /* ---- names ---- */
@@ -405,21 +423,32 @@ offers_withdraw(struct kmap_ent *e, int except)
 /*
  * Consent that stands before anybody claimed the connection, so that even
  * the first response can use the ring: a new connection to a destination
- * where waiting was seen before. Who claimed it is checked before a byte of
- * its ring is read.
+ * where waiting was seen before, and where nobody can claim it whose it is
+ * not.
  */
 static bool
 preconsent(struct kmap_ent *e, int fd)
 {
 	struct kmap_ep *ep = e->ep;
 	struct kmap_link *l;
+	uint32_t listener = 0;
+	bool asked = false;
 
 	if (e->pub->tcp_bytes_in != 0 || ep->rx.frozen)
 		return false;
 	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
-		if (leads_to(l, &ep->tuple.to) && !a_load(&l->wait_seen))
+	    l = atomic_load(&l->next)) {
+		if (!leads_to(l, &ep->tuple.to))
+			continue;
+		if (!a_load(&l->wait_seen))
 			return false;
+		if (!asked && l->peer_uid != own_uid()) {
+			listener = kmap_listener(&ep->tuple.to);
+			asked = true;
+		}
+		if (!vouched(l, listener))
+			return false;
+	}
 	a_store(&e->wait_seen, 1u);
 	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
 		return false;
@@ -526,14 +555,15 @@ claimed(struct kmap_ent *e, int fd)
 			continue;
 		/* A stranger's link must own this connection, too; one of our
 		 * own uid could trace us anyway. */
-		if (o.link->peer_uid != own_uid() &&
+		if (!e->preconsent && o.link->peer_uid != own_uid() &&
 		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid,
 		    &translated)) {
 			offers_withdraw(e, -1);
-			e->preconsent = false;
 			kmap_ent_bar(e, KMAP_WHY_UID);
 			return true;
 		}
+		if (!e->preconsent && o.link->peer_uid != own_uid())
+			o.link->listener = kmap_listener(&e->ep->tuple.to);
 		offers_withdraw(e, (int)i);
 		name_drop(e);
 		e->ep->translated = translated;
@@ -629,6 +659,7 @@ greeted(struct kmap_ent *e, int fd)
 	l->peer_uid = uid;
 	kmap_link_lead(l, &e->ep->tuple.to);
 	l->translated = e->ep->translated;
+	l->listener = kmap_listener(&e->ep->tuple.to);
 	if (n == 2)
 		l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
 	kmap_sys_close(fds[0]);
@@ -733,6 +764,7 @@ claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot,
 		uint32_t s = a_load(&l->ctl->log[i % KMAP_LOG_SIZE]);
 		struct kmap_slot_shm *sh;
 		struct kmap_tuple t;
+		bool may, gone = false;
 		uint32_t w;
 
 		if (s >= l->nslots)
@@ -751,9 +783,11 @@ claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot,
 		/* Another's connection, or a slot that is in use: a peer that
 		 * announces these gets nothing more, and keeps nobody from
 		 * pairing. */
-		if (atomic_load(&l->ents[s]) != NULL ||
-		    (l->peer_uid != own_uid() &&
-		    !connector_may_pair(&e->ep->tuple, l->peer_uid))) {
+		may = l->peer_uid == own_uid() ||
+		    connector_may_pair(&e->ep->tuple, l->peer_uid, &gone);
+		if (!may && gone)
+			continue;
+		if (!may || atomic_load(&l->ents[s]) != NULL) {
 			kmap_log(KMAP_WARN, "uid %u announced what is not its "
 			    "own", l->peer_uid);
 			l->distrusted = true;
@@ -829,6 +863,7 @@ greet(struct kmap_ent *e, int fd)
 	int sock, memfd = -1, r, fds[2];
 	uint64_t proc;
 	uint32_t uid;
+	bool gone;
 
 	sock = kmap_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
 	    SOCK_NONBLOCK, 0);
@@ -843,7 +878,7 @@ greet(struct kmap_ent *e, int fd)
 		return;
 	}
 	if (cred_uid(sock, &uid) != 0 ||
-	    !connector_may_pair(&e->ep->tuple, uid)) {
+	    !connector_may_pair(&e->ep->tuple, uid, &gone)) {
 		kmap_sys_close(sock);
 		kmap_log(KMAP_WARN, "fd %d: uid %u does not own the other end",
 		    fd, uid);
