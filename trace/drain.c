@@ -220,6 +220,7 @@ begin(struct kt_region *r, const struct trace_drain_options *o)
 	r->frames = !o			    ? 64
 		: o->frames < KT_MAX_FRAMES ? o->frames
 					    : KT_MAX_FRAMES;
+	r->hash = o && o->hash;
 	/* Place 0 of the arena means "none". */
 	a_store(&r->arena, KT_CHUNK);
 	pthread_mutexattr_init(&a);
@@ -1069,6 +1070,36 @@ trace_drain_process(struct trace_drain *d, pid_t pid)
 			return &d->images[i]->p;
 		}
 	return NULL;
+}
+
+bool
+trace_drain_waiting(const struct trace_drain *d)
+{
+	uint32_t top = a_load(&d->r->top), i;
+
+	for (i = 0; i < top && i < KT_RINGS; i++) {
+		const struct kt_ring *ring = kt_ring(d->r, i);
+
+		if (a_load(&ring->state) != KT_USED)
+			continue;
+		switch (a_load(&ring->inside)) {
+		case KT_accept + 1:
+		case KT_accept4 + 1:
+		case KT_poll + 1:
+		case KT___poll + 1:
+		case KT___poll_chk + 1:
+		case KT_ppoll + 1:
+		case KT___ppoll_chk + 1:
+		case KT_select + 1:
+		case KT___select + 1:
+		case KT_pselect + 1:
+		case KT_epoll_wait + 1:
+		case KT_epoll_pwait + 1:
+		case KT_epoll_pwait2 + 1:
+			return true;
+		}
+	}
+	return false;
 }
 
 uint64_t

@@ -43,6 +43,7 @@ struct trace_drain;
 struct trace_drain_options {
 	unsigned int data; /* first bytes kept of each buffer, at most 1024 */
 	unsigned int frames; /* of each stack; 0: no stacks; at most 128 */
+	bool hash; /* TRACE_ITEM_HASH for the calls of TCP connections */
 };
 
 /*
@@ -87,6 +88,12 @@ void trace_drain_exited(struct trace_drain *d, pid_t pid, int status);
 /* The image that pid runs, or NULL when no recorder was loaded into it. */
 const struct trace_process *trace_drain_process(
 	struct trace_drain *d, pid_t pid);
+
+/*
+ * Whether some thread is inside of accept, poll, select or epoll_wait now: the
+ * program has set itself up and waits for the world.
+ */
+bool trace_drain_waiting(const struct trace_drain *d);
 
 /* Calls that a recorder saw and could not record. */
 uint64_t trace_drain_lost(const struct trace_drain *d);

@@ -108,6 +108,8 @@ enum trace_item_type {
 	TRACE_ITEM_FDS, /* int[]: SCM_RIGHTS */
 	TRACE_ITEM_PAIR, /* int[2]: socketpair, pipe */
 	TRACE_ITEM_TIME, /* int64_t ns; -1 for ever */
+	TRACE_ITEM_HASH, /* uint64_t: of all bytes moved, see region.h; only
+			  * when the drain was asked for it */
 };
 
 struct trace_poll {

@@ -21,6 +21,7 @@
 #include "sinks.h"
 #include "symbol.h"
 #include "table.h"
+#include "twin.h"
 
 /* What the report at the end counts. */
 static struct tally {
@@ -538,6 +539,23 @@ attach(const struct trace_opts *o)
 	return EXIT_SUCCESS;
 }
 
+static int
+twin(const struct trace_opts *o)
+{
+	struct trace_program p;
+	int status;
+
+	look(o, &p);
+	if (p.obstacle != TRACE_PRELOADS)
+		return 2;
+	add_sinks(o);
+	trace_sink_add(twin_sink());
+	status = twin_run(o);
+	trace_program_free(&p);
+	(void)trace_finish();
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -549,6 +567,8 @@ main(int argc, char **argv)
 		return trace(&o);
 	case TRACE_ATTACH:
 		return attach(&o);
+	case TRACE_TWIN:
+		return twin(&o);
 	case TRACE_MERGE:
 		return trace_table_merge(o.argc, o.argv, o.table);
 	case TRACE_CHECK:

@@ -26,6 +26,8 @@ enum {
 	KEY_MERGE,
 	KEY_CHECK,
 	KEY_DIFF,
+	KEY_TWIN,
+	KEY_DRIVE,
 };
 
 static const char doc[] =
@@ -44,6 +46,8 @@ static const char doc[] =
 	"  kmap-trace --html app.html --folded app.folded ./app\n"
 	"  kmap-trace --summary sh -c './server & ./client'\n"
 	"  kmap-trace -p 4711              until ^C, a program that runs\n"
+	"  kmap-trace --twin --drive 'load -c 4 :80' ./server    the same on\n"
+	"                                  TCP and on Kmap?\n"
 	"  kmap-trace --merge -o app.kmap monday.kmap tuesday.kmap\n"
 	"  kmap-trace --check app.kmap     is the table in order?\n"
 	"\n"
@@ -63,6 +67,12 @@ static const struct argp_option options[] = {
 	{"verify", KEY_VERIFY, NULL, 0,
 		"Follow it by ptrace, too, and name each call that no "
 		"preloaded library can see",
+		2},
+	{"twin", KEY_TWIN, NULL, 0,
+		"Run it on TCP, then on Kmap, and compare what it saw", 2},
+	{"drive", KEY_DRIVE, "COMMAND", 0,
+		"The load of --twin: a shell command, started when the program "
+		"listens; when it has ended the program gets SIGTERM",
 		2},
 	{NULL, 0, NULL, 0, "What to show:", 3},
 	{"trace", 't', "FILE", OPTION_ARG_OPTIONAL,
@@ -118,7 +128,7 @@ set_mode(struct argp_state *state, enum trace_mode mode)
 
 	if (o->mode != TRACE_RUN && o->mode != mode)
 		argp_error(state,
-			"--attach, --merge, --check and --diff do "
+			"--attach, --twin, --merge, --check and --diff do "
 			"not go together");
 	o->mode = mode;
 }
@@ -153,6 +163,7 @@ take_operand(struct argp_state *state, char *arg)
 
 	switch (o->mode) {
 	case TRACE_RUN:
+	case TRACE_TWIN:
 		take_program(state);
 		break;
 	case TRACE_ATTACH:
@@ -171,7 +182,15 @@ check(struct argp_state *state)
 {
 	const struct trace_opts *o = state->input;
 
+	if (o->drive && o->mode != TRACE_TWIN)
+		argp_error(state, "--drive is the load of --twin");
 	switch (o->mode) {
+	case TRACE_TWIN:
+		if (o->table || o->verify)
+			argp_error(state,
+				"--twin writes no table, and takes no "
+				"--verify");
+		/* fall through */
 	case TRACE_RUN:
 		if (!o->argc)
 			argp_error(state, "no program named");
@@ -251,6 +270,12 @@ parse_opt(int key, char *arg, struct argp_state *state)
 	case KEY_DIFF:
 		set_mode(state, TRACE_DIFF);
 		break;
+	case KEY_TWIN:
+		set_mode(state, TRACE_TWIN);
+		break;
+	case KEY_DRIVE:
+		o->drive = arg;
+		break;
 	case ARGP_KEY_ARG:
 		take_operand(state, arg);
 		break;
@@ -271,6 +296,7 @@ trace_opts_parse(struct trace_opts *o, int argc, char **argv)
 		.parser = parse_opt,
 		.args_doc = "PROGRAM [ARGUMENT...]\n"
 			    "-p PID\n"
+			    "--twin [--drive COMMAND] PROGRAM [ARGUMENT...]\n"
 			    "--merge -o TABLE TABLE...\n"
 			    "--check TABLE...\n"
 			    "--diff TABLE TABLE",

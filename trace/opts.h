@@ -10,6 +10,7 @@
 enum trace_mode {
 	TRACE_RUN, /* argv is a program to start */
 	TRACE_ATTACH,
+	TRACE_TWIN, /* argv is a program to start twice */
 	TRACE_MERGE, /* argv are tables, in these three */
 	TRACE_CHECK,
 	TRACE_DIFF,
@@ -26,6 +27,7 @@ struct trace_opts {
 	bool summary;
 	const char *summary_file; /* NULL: stderr */
 	bool verify;
+	const char *drive; /* TRACE_TWIN: a shell command; NULL: no load */
 	bool quiet;
 	size_t data; /* -s */
 	struct trace_filter *filter; /* NULL: everything is shown */

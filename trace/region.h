@@ -91,7 +91,7 @@ struct kt_region {
 	kmap_a32 processes; /* numbers given out, from 1 */
 	kmap_a32 endpoints; /* the same */
 	kmap_a32 top; /* rings below it have been used */
-	uint32_t pad;
+	uint32_t hash; /* the bytes that TCP calls move are hashed */
 	kmap_a64 arena; /* bytes of the arena given out */
 	kmap_a64 lost; /* calls that were seen and not recorded */
 	/* Its first word is the futex that the kernel marks. */
@@ -222,6 +222,24 @@ struct kt_epoll {
 
 _Static_assert(sizeof(struct kt_poll) == 20, "layout");
 _Static_assert(sizeof(struct kt_epoll) == 24, "layout");
+
+/*
+ * The hash of a stream does not depend on how it was cut: bytes are the digits
+ * of a number to this base, modulo 2^64, so that hash(ab) = hash(a) * base to
+ * the power of b's length + hash(b). The base is odd: no single changed byte
+ * goes unnoticed.
+ */
+#define KT_HASH_BASE 0x9e3779b97f4a7c15u
+
+static inline uint64_t
+kt_hash(uint64_t h, const void *p, size_t n)
+{
+	const unsigned char *b = p;
+
+	while (n--)
+		h = h * KT_HASH_BASE + *b++ + 1;
+	return h;
+}
 
 /* In the arena. */
 struct kt_stack {

@@ -203,10 +203,46 @@ slices(struct slices *s, const struct kt_call *c, const void *iov, uint64_t n)
 		s->n = 0;
 }
 
+/* Hashes (region.h), where they are wanted. */
+
 static size_t
-slices_room(const struct slices *s, int64_t bytes)
+hash_room(const struct kt_call *c)
 {
-	return (s->n ? ITEM(8 * s->n) : 0) + ITEM(data_len(bytes));
+	return kmap_unlikely(kt_region->hash) && c->r > 0 &&
+			kt_entry_kind(c->e) == TRACE_TCP
+		? ITEM(8)
+		: 0;
+}
+
+/* None, when not all slices are known. */
+static void
+put_hash(struct out *o, const struct kt_call *c, int arg, const struct iovec *v,
+	unsigned int n, int64_t bytes)
+{
+	uint64_t left = bytes, h = 0;
+	void *to;
+
+	if (!hash_room(c))
+		return;
+	for (unsigned int i = 0; left && i < n; i++) {
+		size_t k = kmap_min(left, v[i].iov_len);
+
+		/* MSG_TRUNC throws away what it reads. */
+		if (!v[i].iov_base)
+			break;
+		h = kt_hash(h, v[i].iov_base, k);
+		left -= k;
+	}
+	to = left ? NULL : item(o, TRACE_ITEM_HASH, arg, sizeof(h));
+	if (to)
+		memcpy(to, &h, sizeof(h));
+}
+
+static size_t
+slices_room(const struct kt_call *c, const struct slices *s)
+{
+	return (s->n ? ITEM(8 * s->n) : 0) + ITEM(data_len(c->r)) +
+		hash_room(c);
 }
 
 /* The lengths, and the first bytes, which may lie in several. */
@@ -232,6 +268,7 @@ put_slices(struct out *o, const struct kt_call *c, int arg,
 	}
 	if (to && want)
 		memset(to, 0, want);
+	put_hash(o, c, arg, s->v, s->n, bytes);
 }
 
 /* Messages */
@@ -264,7 +301,6 @@ message(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 	struct slices s = {.n = 0};
 	struct msghdr m;
 	bool have = peek(c, &m, (void *)a[1], sizeof(m));
-	int64_t bytes = c->r;
 	struct out o;
 	size_t al = 0;
 
@@ -283,12 +319,12 @@ message(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 		}
 	}
 	if (!begin(&o, c, fn, sys, nargs, a,
-		    slices_room(&s, bytes) + ITEM(al) +
+		    slices_room(c, &s) + ITEM(al) +
 			    ITEM(nfds * sizeof(int))))
 		return;
 	if (al)
 		put(&o, c, TRACE_ITEM_ADDR, 1, m.msg_name, al);
-	put_slices(&o, c, 1, &s, bytes);
+	put_slices(&o, c, 1, &s, c->r);
 	if (nfds) {
 		void *to = item(&o, TRACE_ITEM_FDS, 1, nfds * sizeof(int));
 
@@ -505,6 +541,23 @@ plain(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 	finish(&o);
 }
 
+/* The bytes at a[1]. */
+static void
+moved(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
+	const uint64_t *a)
+{
+	struct iovec v = {(void *)a[1], a[2]};
+	size_t n = data_len(c->r);
+	struct out o;
+
+	if (!begin(&o, c, fn, sys, nargs, a,
+		    (n ? ITEM(n) : 0) + hash_room(c)))
+		return;
+	put(&o, c, TRACE_ITEM_DATA, 1, v.iov_base, n);
+	put_hash(&o, c, 1, &v, 1, c->r);
+	finish(&o);
+}
+
 static void
 plain_addr(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 	const uint64_t *a, int data, size_t bytes, int arg, size_t len)
@@ -512,9 +565,11 @@ plain_addr(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 	struct out o;
 
 	if (!begin(&o, c, fn, sys, nargs, a,
-		    (bytes ? ITEM(bytes) : 0) + (len ? ITEM(len) : 0)))
+		    (bytes ? ITEM(bytes) : 0) + (len ? ITEM(len) : 0) +
+			    hash_room(c)))
 		return;
 	put(&o, c, TRACE_ITEM_DATA, data, (void *)a[data], bytes);
+	put_hash(&o, c, data, &(struct iovec){(void *)a[data], a[2]}, 1, c->r);
 	put(&o, c, TRACE_ITEM_ADDR, arg, (void *)a[arg], len);
 	finish(&o);
 }
@@ -578,12 +633,8 @@ kt_after(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 
 	switch (op) {
 	case OP_READ:
-		plain(c, fn, sys, nargs, a, TRACE_ITEM_DATA, 1, (void *)a[1],
-			data_len(c->r));
-		break;
 	case OP_WRITE:
-		plain(c, fn, sys, nargs, a, TRACE_ITEM_DATA, 1, (void *)a[1],
-			data_len(c->r));
+		moved(c, fn, sys, nargs, a);
 		break;
 	case OP_RECVFROM:
 		plain_addr(c, fn, sys, nargs, a, 1, data_len(c->r), 4,
@@ -596,7 +647,7 @@ kt_after(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 	case OP_READV:
 	case OP_WRITEV:
 		slices(&s, c, (void *)a[1], (unsigned int)a[2]);
-		if (!begin(&o, c, fn, sys, nargs, a, slices_room(&s, c->r)))
+		if (!begin(&o, c, fn, sys, nargs, a, slices_room(c, &s)))
 			break;
 		put_slices(&o, c, 1, &s, c->r);
 		finish(&o);

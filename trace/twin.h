@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * --twin: one program and its load run twice, on TCP and on Kmap, and what
+ * the program saw is compared. twin.c runs, twin-diff.c takes down and
+ * compares.
+ */
+#ifndef KMAP_TRACE_TWIN_H
+#define KMAP_TRACE_TWIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "opts.h"
+
+enum twin_arm {
+	TWIN_TCP,
+	TWIN_KMAP,
+	TWIN_ARMS,
+};
+
+extern const char *const twin_names[TWIN_ARMS];
+
+/* What was compared, of the run on TCP. */
+struct twin_totals {
+	unsigned int accepted, connected; /* connections */
+	uint64_t in, out; /* bytes that the program read and wrote */
+	uint64_t blind; /* of these, by calls whose bytes nobody saw */
+	unsigned int ends, errors, ready; /* ends of stream, errors,
+					   * connections seen ready */
+	unsigned int reordered; /* equal, but in another order */
+};
+
+/* A sink that takes down what happens, for the arm that twin_begin named.
+ * Processes and stacks are looked at again by twin_compare. */
+const struct trace_sink *twin_sink(void);
+void twin_begin(enum twin_arm arm);
+/* Of the arm that runs: a TCP socket listens; ns of CLOCK_MONOTONIC of the
+ * last call on a TCP connection, 0 if there was none. */
+bool twin_listens(void);
+uint64_t twin_last(void);
+/* Of both arms: bytes read and written. */
+uint64_t twin_bytes(enum twin_arm arm);
+
+/* Compares. A difference is said on standard error: the first, with both
+ * stacks. Whether there was none. */
+bool twin_compare(struct twin_totals *t);
+
+/* The command. The exit status: 0 equal, 1 different, 2 nothing was
+ * compared. */
+int twin_run(const struct trace_opts *o);
+
+#endif
