@@ -587,6 +587,32 @@ item_spend(struct kmap_set *s, uint64_t data)
 		one->fired = true;
 }
 
+/* The bell that will tell of an endpoint. */
+static int
+bell_of(const struct kmap_ent *e)
+{
+	return e->ep->link != NULL ? e->ep->link->my_common : kmap_sleep_fd();
+}
+
+/*
+ * It has its tag since an announcement that nobody claimed: whatever was armed
+ * then was not armed on the link that there is now.
+ */
+static bool
+item_tagged_before(struct kmap_item *it, const struct kmap_ent *e)
+{
+	struct kmap_set *s = it->set;
+
+	if (!attach(s, bell_of(e)))
+		return false;
+	it->look = true;
+	hot_add(it);
+	a_fence();
+	if (others_sleep(s) || a_load(&s->watched) != 0)
+		ring_set(s);
+	return true;
+}
+
 /* fresh: the application has registered it just now. */
 static bool
 item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
@@ -597,7 +623,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 	int r, spent = 0;
 
 	if (it->tagged)
-		return true;
+		return item_tagged_before(it, e);
 	if (s->forked)
 		return false;
 	if (a_load(&s->tagged) == 0) {
@@ -605,8 +631,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 			base_choose(s);
 		a_store_rel(&s->tagged, 1u);
 	}
-	if (!attach(s, e->ep->link != NULL ? e->ep->link->my_common :
-	    kmap_sleep_fd()))
+	if (!attach(s, bell_of(e)))
 		return false;
 	if (!fresh && (it->events & EPOLLONESHOT)) {
 		spent = item_spent(it);

@@ -164,12 +164,12 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
 		.data.u64 = KMAP_TAG_BELL };
 
+	/* Before it is paired offers ring, or this process itself. */
 	int bell = e->ep->link != NULL ? e->ep->link->my_common :
-	    e->preconsent ? kmap_sleep_fd() : -1;
+	    kmap_sleep_fd();
 
-	/* Before it is paired there is nobody who could ring. */
 	if (bell < 0)
-		return e->ep->link == NULL && !e->preconsent;
+		return false;
 	for (int i = 0; i < KMAP_COMMONS; i++) {
 		if (p->commons[i] == bell)
 			return true;

@@ -293,6 +293,7 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	struct kmap_ep *ep = e->ep;
 	unsigned int rx = l->side == KMAP_CONNECTOR, tx = !rx;
 	struct kmap_slot_shm *sh = &l->slots[slot];
+	bool unarmed;
 
 	kmap_lock(&ep->rx.lock);
 	kmap_lock(&ep->tx.lock);
@@ -310,13 +311,18 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 		kmap_keep_begin(ep, fd);
 	a_add(&l->refs, 1u);
 	atomic_store(&l->ents[slot], e);
-	if (e->preconsent && l->side == KMAP_CONNECTOR &&
-	    a_load(&sh->dir[1].consent))
+	/* Not asked of the segment, where the peer could have changed it. */
+	if (e->preconsent)
 		a_store(&ep->rx.consented, 1u);
+	/* Behind a gate that was closed for consent given ahead, which came
+	 * to nothing, somebody may sleep who has armed nothing here. */
+	unarmed = a_load(&ep->rx.gate.closed) && !e->preconsent;
 	kmap_gate_close(&ep->tx.gate);
 	a_store_rel(&ep->stage, (uint32_t)KMAP_PAIRED);
 	kmap_unlock(&ep->tx.lock);
 	kmap_unlock(&ep->rx.lock);
+	if (unarmed)
+		kmap_link_bell_own(l);
 	kmap_stats_count(KMAP_STAT_connections_paired);
 	kmap_publish_state(e);
 	kmap_log(KMAP_DEBUG, "fd %d paired as %s, slot %u", fd,
@@ -597,7 +603,9 @@ join(struct kmap_ent *e)
 		kmap_link_lead(l, &e->ep->tuple.to);
 		for (unsigned int i = 0; i < e->noffers; i++)
 			offered |= e->offers[i].link == l;
-		offered = offered || offer_on(e, l);
+		/* Its bell may be one that those who wait do not know. */
+		offered = offered || (!(e->preconsent && l->stranger) &&
+		    offer_on(e, l));
 	}
 	kmap_unlock(&kmap_links_lock);
 	if (offered) {
@@ -973,6 +981,15 @@ settle(struct kmap_ent *e, int fd)
 }
 
 void
+kmap_pair_take_claimed(struct kmap_ent *e, int fd)
+{
+	if (kmap_trylock(&e->ep->lock)) {
+		settle(e, fd);
+		kmap_unlock(&e->ep->lock);
+	}
+}
+
+void
 kmap_pair_tick(struct kmap_ent *e, int fd)
 {
 	struct kmap_ep *ep = e->ep;
@@ -988,12 +1005,7 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 	/* What was claimed with consent is paired, whatever came since: its
 	 * bytes may be on the ring. */
 	if (kmap_unlikely(e->preconsent) && kmap_pair_claimed(e)) {
-		/* Only tried: a set's lock may be held, and an endpoint's
-		 * comes before it. */
-		if (kmap_trylock(&ep->lock)) {
-			settle(e, fd);
-			kmap_unlock(&ep->lock);
-		}
+		kmap_pair_take_claimed(e, fd);
 		return;
 	}
 	if (kmap_conf.upgrade == KMAP_NEVER) {

@@ -16,6 +16,10 @@
  * comparison. fd is a live number of the endpoint.
  */
 void kmap_pair_tick(struct kmap_ent *e, int fd);
+/* Pairs what kmap_pair_claimed was true of. A set's lock may be held, which an
+ * endpoint's comes before: the endpoint's is only tried, and whatever the peer
+ * writes meanwhile, no set is looked at. */
+void kmap_pair_take_claimed(struct kmap_ent *e, int fd);
 /* Publishes consent to receive by the ring if nothing stands against it. */
 void kmap_consent_try(struct kmap_ent *e, int fd);
 /* The endpoint's waiting went through the wrappers: it may consent. */

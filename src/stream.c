@@ -1276,7 +1276,7 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 
 	if (kmap_unlikely(e->preconsent) && ep->link == NULL &&
 	    kmap_pair_claimed(e))
-		kmap_pair_tick(e, fd);
+		kmap_pair_take_claimed(e, fd);
 	kmap_lock(&ep->rx.lock);
 	ev = rx_ready(e, fd, want, look);
 	kmap_unlock(&ep->rx.lock);
