@@ -17,8 +17,9 @@ TRACE_TESTS = \
 	t7030-trace.t \
 	t7040-elf.t \
 	t7050-verify.t \
-	t7060-attach.t
+	t7060-attach.t \
+	t7080-twin.t
 
 dist_check_SCRIPTS += $(TRACE_TESTS)
 TESTS += $(TRACE_TESTS)
-EXTRA_DIST += trace/rec.c
+EXTRA_DIST += trace/rec.c trace/spoil.c

@@ -545,11 +545,17 @@ compare_ends(struct diff *d, const struct conn *a, const struct conn *b)
 {
 	const struct step *x = next_of(a, NULL, STEP_EOF);
 	const struct step *y = next_of(b, NULL, STEP_EOF);
+	const char *what = x ? "the end of the stream was read on TCP alone"
+			     : "the end of the stream was read on Kmap alone";
 
-	if (!x != !y)
-		note(d, a, b, x, y,
-			x ? "the end of the stream was read on TCP alone"
-			  : "the end of the stream was read on Kmap alone");
+	if (!x == !y)
+		return;
+	/* An error may stand in its place. */
+	if (!x)
+		x = next_of(a, NULL, STEP_ERROR);
+	if (!y)
+		y = next_of(b, NULL, STEP_ERROR);
+	note(d, a, b, x, y, what);
 }
 
 static void
@@ -832,8 +838,8 @@ tell(const struct diff *d)
 		buf_char(&b, '\n');
 		put_stack(&b, s);
 	}
-	b.s[--b.len] = 0;
-	say("%s", b.s);
+	/* Longer than what say() takes. */
+	fprintf(stderr, "kmap-trace: %s", b.s);
 	buf_free(&b);
 }
 
