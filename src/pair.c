@@ -583,7 +583,8 @@ claimed(struct kmap_ent *e, int fd)
 /*
  * The acceptor knows our process by a link: the connection is announced
  * there. The greeting that made the link may lie unread yet, at another
- * connection's name: then e->join stays, and is looked at again.
+ * connection's name: then e->join stays, and is looked at again. The name
+ * stands on: an acceptor that found no announcement in time greets there.
  */
 static void
 join(struct kmap_ent *e)
@@ -604,15 +605,10 @@ join(struct kmap_ent *e)
 		for (unsigned int i = 0; i < e->noffers; i++)
 			offered |= e->offers[i].link == l;
 		/* Its bell may be one that those who wait do not know. */
-		offered = offered || (!(e->preconsent && l->stranger) &&
-		    offer_on(e, l));
+		if (!offered && !(e->preconsent && l->stranger))
+			offer_on(e, l);
 	}
 	kmap_unlock(&kmap_links_lock);
-	if (offered) {
-		/* Unclaimed, it gets its name again. */
-		name_drop(e);
-		e->next_try = a_load(&e->ticks) + CLAIM_TICKS;
-	}
 }
 
 /* An acceptor connected to our name: its greeting makes the link. */
