@@ -15,9 +15,11 @@ listing()
 }
 
 ok "make install DESTDIR" make -C "$top_builddir" install DESTDIR="$root"
-is "$(listing)" "./bin/kmap-trace ./lib/libkmapemu.so\
- ./share/man/man1/kmap-trace.1 ./share/man/man7/libkmapemu.7" \
-	"the files, and no others"
+is "$(listing)" "./bin/kmap-stat ./bin/kmap-trace ./lib/libkmapemu.so\
+ ./lib/libkmaptrace.so ./share/bash-completion/completions/kmap-stat\
+ ./share/bash-completion/completions/kmap-trace ./share/man/man1/kmap-stat.1\
+ ./share/man/man1/kmap-trace.1 ./share/man/man5/kmap-table.5\
+ ./share/man/man7/libkmapemu.7" "the files, and no others"
 not_ok "nothing outside the prefix" sh -c \
 	"find '$root' ! -type d | grep -v '^$root$prefix/'"
 out=$("$root$prefix/bin/kmap-trace" --version 2>&1)
