@@ -1,6 +1,6 @@
 # Tests of the kind "bench", and what `make bench` and `make demo` run.
 bench_bins = bench/pingpong bench/stream bench/connrate bench/idle \
-	bench/plain
+	bench/plain bench/calls bench/tableload
 bench_common = bench/common.c bench/common.h bench/hist.c
 
 check_PROGRAMS += $(bench_bins) bench/histtest
@@ -21,5 +21,9 @@ bench_idle_SOURCES = bench/idle.c $(bench_common)
 bench_idle_LDADD =
 bench_plain_SOURCES = bench/plain.c $(bench_common)
 bench_plain_LDADD =
+bench_calls_SOURCES = bench/calls.c
+bench_calls_LDADD =
+bench_tableload_SOURCES = bench/tableload.c
+bench_tableload_LDADD = $(top_builddir)/src/libkmap.la
 bench_histtest_SOURCES = bench/histtest.c bench/common.h bench/hist.c
 bench_histtest_LDADD =

@@ -25,6 +25,10 @@ def children_cpu():
     return r.ru_utime + r.ru_stime
 
 
+def signed(ns):
+    return ("+" if ns >= 0 else "-") + span(abs(ns))
+
+
 def binary(name):
     path = os.path.abspath(os.path.join(L.top_builddir(), "t", "bench", name))
     if not os.path.exists(path):
@@ -38,7 +42,7 @@ class Bench:
         self.pairs = args.pairs or (3 if args.quick else 5)
         self.progress = L.Progress()
         self.tables, self.failures = [], []
-        self.bars, self.idle_bars = [], []
+        self.bars, self.idle_bars, self.ceilings = [], [], []
         self.new = "TCP again" if args.null else "Kmap"
         cores = sorted(os.sched_getaffinity(0))
         self.places = [("one core", f"{cores[0]},{cores[0]}")]
@@ -78,6 +82,10 @@ class Bench:
 
     def bar(self, name, value, least):
         self.bars.append((name, value, least))
+
+    def ceiling(self, name, value, most, show):
+        """A cost: value and most in one unit, which show writes."""
+        self.ceilings.append((name, value, most, show))
 
     # C programs -------------------------------------------------------------
 
@@ -480,6 +488,158 @@ class Bench:
             self.cell(t, f"{n} idle", lambda n=n: row(n))
         self.show(t)
 
+    # Tracing ----------------------------------------------------------------
+
+    def tracing(self):
+        self.traced_redis()
+        self.traced_calls()
+        self.table_and_counters()
+
+    def traced_redis(self):
+        t = self.table(
+            "Tracing: redis GET, 50 connections",
+            ["", "GET/s", "of untraced", "server CPU"],
+            "The server is traced, the load is not. Every line next to an "
+            "untraced run of its own. CPU: of server and tracer for each "
+            "request.")
+        try:
+            with L.Lab(None) as lab:
+                plain = stacks.redis(lab, False)
+                rate = self.get(lab, plain, 20000).rate
+                n = max(2000, int(rate * (0.4 if self.quick else 1)))
+                t.add("untraced", count(rate), "1", "-")
+                for label, words, most in stacks.tracers(lab):
+                    self.progress.say(f"{t.title}: {label}")
+                    t.add(label, *self.traced_row(
+                        lab, plain, label, words, min(n, most or n)))
+        except (Failed, OSError) as e:
+            self.failures.append(f"{t.title}: {e}")
+            t.add("redis", "failed", "-", "-")
+        self.show(t)
+
+    @staticmethod
+    def get(lab, server, n):
+        return stacks.watched([server], lambda: stacks.redis_benchmark(
+            lab, False, server.port, n, 50, 1))
+
+    def traced_row(self, lab, plain, label, words, n):
+        """What is not installed, or may not trace here, says why."""
+        own = label.startswith("kmap-trace")
+        try:
+            if not own:
+                stacks.need(words[0], words[0])
+            server = stacks.redis(lab, False, words)
+            try:
+                few = n < 5000
+                arms = {"untraced": (plain, max(n, 20000)),
+                        "traced": (server, n)}
+                s = L.interleave(arms, 1 if few else self.pairs,
+                                 lambda arm, _: self.get(lab, *arms[arm]))
+            finally:
+                server.stop()
+        except (Failed, OSError) as e:
+            if own:
+                self.failures.append(f"{label}: {e}")
+            return ["-", str(e), "-"]
+        r = Ratio([x.rate for x in s["traced"]],
+                  [x.rate for x in s["untraced"]])
+        if label == "kmap-trace, with stacks":
+            self.bar("redis GET traced, with stacks", r.mid, 0.8)
+        return [count(median([x.rate for x in s["traced"]])),
+                f"{r.mid:.3f}" if r.mid < 0.1 else str(r),
+                span(median([x.cpu_sum for x in s["traced"]]))]
+
+    def traced_calls(self):
+        t = self.table(
+            "Tracing: send and recv of 64 B within one process, pinned",
+            ["", "a call", "more than untraced", "CPU of the caller",
+             "more CPU"],
+            "Time and processor time of the thread that calls, for each "
+            "call. The tracer runs where it likes; with --verify on the same "
+            "core.")
+        secs = "0.1" if self.quick else "0.2"
+        cpu = self.places[0][1].split(",", maxsplit=1)[0]
+        calls = [binary("calls"), "-d", secs, "-c", cpu]
+        rows = (("recorder, no table, 7 frames", 7, []),
+                ("recorder, no table, 27 frames", 27, []),
+                ("--verify, 7 frames", 7, ["--verify"]))
+
+        def row(frames, options):
+            here = calls + ["-f", str(frames)]
+            words = [stacks.kmap_trace(), "-q", "-o", "/dev/null"] + options
+            if options:
+                words = ["taskset", "-c", cpu] + words
+            arms = {"untraced": here, "traced": words + here}
+            s = L.interleave(arms, self.pairs, lambda arm, _: json.loads(
+                self.lab.run(arms[arm], False, 60)))
+            more = {k: median([b[k] - a[k] for a, b in zip(
+                s["untraced"], s["traced"])]) for k in ("ns", "cpu")}
+            if options:
+                self.ceiling("a call under --verify, more than untraced",
+                             more["ns"], 10000, span)
+            elif frames == 27:
+                self.ceiling("a recorded call with 27 frames, more CPU",
+                             more["cpu"], 400, span)
+            return [span(median([x["ns"] for x in s["traced"]])),
+                    signed(more["ns"]),
+                    span(median([x["cpu"] for x in s["traced"]])),
+                    signed(more["cpu"])]
+        for label, frames, options in rows:
+            self.cell(t, label, lambda f=frames, o=options: row(f, o))
+        self.show(t)
+
+    def table_and_counters(self):
+        t = self.table("Tables, and what kmap-stat reads",
+                       ["", "measured", ""],
+                       "Instructions: of the library, for a send and a recv "
+                       "that move by shared memory, under callgrind.")
+        self.cell(t, "Envoy's table is loaded", self.table_load)
+        if stacks.shutil.which("valgrind"):
+            self.cell(t, "counters that are published", self.published)
+        else:
+            t.add("counters that are published", "-", "no valgrind here")
+        self.show(t)
+
+    def table_load(self):
+        """The table that a trace of Envoy writes, with traffic of both of
+        its listeners."""
+        with L.Lab(None) as lab:
+            envoy = stacks.find_envoy()
+            service = stacks.nginx(lab, False)
+            path = lab.path("envoy.kmap")
+            server = stacks.envoy(lab, False, envoy, service.port, None,
+                                  [stacks.kmap_trace(), "-q", "-o", path])
+            for port in (server.http_port, server.tcp_port):
+                stacks.wrk(lab, False, f"http://127.0.0.1:{port}/memory", 8, 1)
+            server.stop(20)
+            r = json.loads(self.lab.run([binary("tableload"), path], False,
+                                        20))
+            size = os.path.getsize(path)
+        self.ceiling("Envoy's table is loaded", r["median"], 1e6, span)
+        return [span(r["median"]), f"{size / 1000:.0f} kB, the first time "
+                f"{span(r['first'])}"]
+
+    def published(self):
+        out = self.lab.path("callgrind")
+        self.lab.run(
+            ["valgrind", "-q", "--tool=callgrind", "--compress-pos=no",
+             "--compress-strings=no", f"--callgrind-out-file={out}",
+             binary("calls"), "-d", "0.2"], True, 60,
+            {"KMAP_UPGRADE": "now"})
+        with open(out, encoding="utf-8", errors="replace") as f:
+            costs = stacks.line_costs(f.read())
+        with open(os.path.join(L.HERE, "..", "..", "src", "stream.c"),
+                  encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        share = stacks.share_of(
+            costs, "libkmapemu.so", lambda name, n: name == "stream.c" and
+            n <= len(lines) and "pub->" in lines[n - 1])
+        if share is None:
+            raise Failed("no line numbers: is the library built with -g?")
+        self.ceiling("instructions of a message for kmap-stat",
+                     100 * share, 1, lambda x: f"{short(x)} %")
+        return [f"{short(100 * share)} %", "of the instructions"]
+
     # ------------------------------------------------------------------------
 
     def show_bars(self):
@@ -487,6 +647,9 @@ class Bench:
         for name, value, least in self.bars:
             t.add(name, f"{short(value)} ×", f"≥ {short(least)} ×",
                   "met" if value >= least else "MISSED")
+        for name, value, most, show in self.ceilings:
+            t.add(name, show(value), f"≤ {show(most)}",
+                  "met" if value <= most else "MISSED")
         if self.idle_bars:
             good = all(up and not ticks for up, ticks in self.idle_bars)
             t.add("an idle process uses no CPU",
@@ -501,7 +664,7 @@ class Bench:
 SECTIONS = (("roundtrip", Bench.round_trips), ("stream", Bench.streams),
             ("connections", Bench.connections), ("real", Bench.real),
             ("cost", Bench.others_cost), ("idle", Bench.idle),
-            ("many", Bench.many))
+            ("many", Bench.many), ("tracing", Bench.tracing))
 
 
 def parse():
@@ -543,7 +706,7 @@ def main():
         for name, fn in SECTIONS:
             if not args.section or name in args.section:
                 fn(bench)
-        if bench.bars or bench.idle_bars:
+        if bench.bars or bench.idle_bars or bench.ceilings:
             bench.show_bars()
     if args.output:
         with open(args.output, "w", encoding="utf-8") as f:

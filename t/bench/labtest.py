@@ -171,5 +171,54 @@ class Verdicts(unittest.TestCase):
                              ["met", "MISSED", want])
 
 
+class Tracing(unittest.TestCase):
+    OUT = """\
+events: Ir
+ob=/x/libkmapemu.so
+fl=/x/src/stream.c
+fn=kmap_rx
+10 90
+11 5
+cfi=ring.c
+cfn=get
+calls=5 3
+12 1000
+fi=/x/src/ring.c
+11 100
+fe=stream.c
+11 5
+ob=/x/libc.so.6
+fl=stream.c
+11 7000
+"""
+
+    def test_lines(self):
+        costs = stacks.line_costs(self.OUT)
+        self.assertEqual(costs[("/x/libkmapemu.so", "stream.c", 11)], 10)
+        # A callee's cost stands where it is, once.
+        self.assertNotIn(("/x/libkmapemu.so", "stream.c", 12), costs)
+        self.assertEqual(stacks.share_of(
+            costs, "libkmapemu.so",
+            lambda name, n: (name, n) == ("stream.c", 11)), 0.05)
+        self.assertIsNone(stacks.share_of(costs, "libkmapemu.so",
+                                          lambda *_: False))
+        self.assertIsNone(stacks.share_of({}, "libkmapemu.so",
+                                          lambda *_: True))
+
+    def test_ceilings(self):
+        class Args:
+            quick, pairs, null = True, 1, False
+        b = bench.Bench(Args, None)
+        b.ceiling("good", 400, 400, L.span)
+        b.ceiling("bad", 1.2e6, 1e6, L.span)
+        with contextlib.redirect_stdout(io.StringIO()):
+            b.show_bars()
+        self.assertEqual([r[1:] for r in b.tables[0].rows], [
+            ["400 ns", "≤ 400 ns", "met"],
+            ["1.20 ms", "≤ 1.00 ms", "MISSED"]])
+        self.assertEqual((bench.signed(-20), bench.signed(1500)),
+                         ("-20.0 ns", "+1.50 µs"))
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])

@@ -28,12 +28,80 @@ def find_envoy():
     return path
 
 
+# Tracers --------------------------------------------------------------------
+
+REDIS_CALLS = "accept,accept4,read,write,epoll_ctl,epoll_wait"
+
+
+def kmap_trace():
+    path = os.path.join(top_builddir(), "trace", "kmap-trace")
+    if not os.path.exists(path):
+        raise Failed("kmap-trace is not built: run `make` first")
+    return os.path.abspath(path)
+
+
+def tracers(lab):
+    """(label, words before the program, requests or None: as many as are
+    made in a while). The calls are those that redis makes on sockets."""
+    trace = [kmap_trace(), "-q", "-o", lab.path("redis.kmap")]
+    strace = ["strace", "-f", "--seccomp-bpf", "-e",
+              f"trace=%network,{REDIS_CALLS}", "-o"]
+    ltrace = "+".join(REDIS_CALLS.split(","))
+    return [
+        ("kmap-trace, with stacks", trace, None),
+        ("kmap-trace --verify", trace + ["--verify"], 20000),
+        ("strace -c --seccomp-bpf", strace + [lab.path("strace"), "-c"],
+         20000),
+        ("strace -k --seccomp-bpf", strace + ["/dev/null", "-k"], 200),
+        ("ltrace", ["ltrace", "-f", "-o", "/dev/null", "-e", ltrace], 500),
+        ("uftrace", ["uftrace", "record", "--force", "-d",
+                     lab.path("uftrace")], 20000),
+        ("perf trace", ["perf", "trace", "-o", "/dev/null", "-e",
+                        REDIS_CALLS], 2000),
+    ]
+
+
+# Callgrind's output --------------------------------------------------------
+
+def line_costs(text):
+    """{(object, file, line): instructions} of one that was written with
+    --compress-strings=no --compress-pos=no."""
+    costs, obj, name, inclusive = {}, "", "", False
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if inclusive:
+            # What the callee cost: it is counted there.
+            inclusive = False
+        elif key == "ob":
+            obj = value
+        elif key in ("fl", "fi", "fe"):
+            name = value
+        elif key == "calls":
+            inclusive = True
+        elif line[:1].isdigit():
+            where, cost = line.split()[:2]
+            at = (obj, os.path.basename(name), int(where))
+            costs[at] = costs.get(at, 0) + int(cost)
+    return costs
+
+
+def share_of(costs, obj, source):
+    """Of obj's instructions, the part on lines that source(file, line)
+    says yes to; None if there is none at all."""
+    mine = {at: n for at, n in costs.items()
+            if os.path.basename(at[0]) == obj}
+    total = sum(mine.values())
+    part = sum(n for at, n in mine.items() if source(at[1], at[2]))
+    return part / total if total and part else None
+
+
 # Servers --------------------------------------------------------------------
 
-def redis(lab, kmap):
+def redis(lab, kmap, tracer=()):
+    """tracer: the words of a command that runs it."""
     port = free_port()
     server = lab.start("redis", [
-        need("redis-server", "redis-server"), "--port", str(port),
+        *tracer, need("redis-server", "redis-server"), "--port", str(port),
         "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
         "--loglevel", "warning", "--dir", lab.dir], port, kmap)
     with socket.create_connection(("127.0.0.1", port), 5) as s:
@@ -166,7 +234,7 @@ CLUSTER = """\
 """
 
 
-def envoy(lab, kmap, binary, service, extra=None):
+def envoy(lab, kmap, binary, service, extra=None, tracer=()):
     """A sidecar: .http_port is the router's, .tcp_port the TCP proxy's."""
     http, tcp, admin = free_port(), free_port(), free_port()
     name = "envoy.network_filter"
@@ -179,7 +247,7 @@ def envoy(lab, kmap, binary, service, extra=None):
             CLUSTER.format(service=service))
     conf = lab.write(f"envoy.{http}.yaml", text)
     server = lab.start("envoy", [
-        binary, "-c", conf, "--concurrency", "1", "-l", "error",
+        *tracer, binary, "-c", conf, "--concurrency", "1", "-l", "error",
         "--disable-hot-restart"], http, kmap, extra)
     server.http_port, server.tcp_port = http, tcp
     return server

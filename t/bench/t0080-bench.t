@@ -5,13 +5,13 @@
 private_net "$@"
 need "$PYTHON"
 BENCH=$builddir/bench
-for p in pingpong stream connrate idle plain histtest; do
+for p in pingpong stream connrate idle plain calls tableload histtest; do
 	[ -x "$BENCH/$p" ] || bail_out "bench/$p is not built"
 done
 export TMPDIR=$WORK/tmp
 mkdir "$TMPDIR"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$srcdir/bench
-plan 23
+plan 26
 
 # value JSON EXPRESSION: of the object r
 value()
@@ -52,6 +52,15 @@ is "$(value "$json" "$sane and r['n'] % 8 == 0")" True "connrate"
 json=$(timeout 20 "$BENCH/idle" -m epoll -i 20 -d 0.2)
 is "$(value "$json" "r['ticks'] <= 1 and r['cpu_a'] + r['cpu_b'] < 2e7")" \
 	True "idle on TCP uses no CPU"
+
+json=$(timeout 20 "$BENCH/calls" -d 0.02 -f 27)
+is "$(value "$json" "r['n'] > 0 and 0 < r['cpu'] and abs(r['secs'] * 1e9 / r['n'] / r['ns'] - 1) < 0.01")" \
+	True "calls"
+json=$(timeout 20 "$BENCH/tableload" "$srcdir/table/good.kmap")
+is "$(value "$json" "0 < r['median'] and 0 < r['first']")" True "tableload"
+echo 'no table' >"$WORK/bad.kmap"
+like "$(timeout 20 "$BENCH/tableload" "$WORK/bad.kmap" 2>&1)" "bad.kmap:1:" \
+	"tableload refuses what is no table"
 
 # The program that a table is made of must exist; a library, too.
 out=$(KMAP_LIB=$WORK/none.so timeout 20 "$srcdir/bench/run" -q 2>&1)
