@@ -18,8 +18,19 @@ TRACE_TESTS = \
 	t7040-elf.t \
 	t7050-verify.t \
 	t7060-attach.t \
-	t7080-twin.t
+	t7080-twin.t \
+	t7100-tables-python.t \
+	t7110-tables-servers.t \
+	t7120-tables-runtimes.t \
+	t7130-tables-envoy.t
 
 dist_check_SCRIPTS += $(TRACE_TESTS)
 TESTS += $(TRACE_TESTS)
-EXTRA_DIST += trace/rec.c trace/spoil.c
+EXTRA_DIST += trace/rec.c trace/spoil.c trace/calls.py \
+	programs/table.sh programs/asgi.py
+
+# What Envoy, Flask and a small server call, for the README: calls.md
+.PHONY: calls
+calls: tiny get
+	KMAP_CALLS=calls.md $(srcdir)/t7130-tables-envoy.t
+CLEANFILES += calls.md
