@@ -596,8 +596,9 @@ class Bench:
         self.cell(t, "Envoy's table is loaded", self.table_load)
         if stacks.shutil.which("valgrind"):
             self.cell(t, "counters that are published", self.published)
+            self.cell(t, "a call by a table", self.by_table)
         else:
-            t.add("counters that are published", "-", "no valgrind here")
+            t.add("instructions", "-", "no valgrind here")
         self.show(t)
 
     def table_load(self):
@@ -619,15 +620,41 @@ class Bench:
         return [span(r["median"]), f"{size / 1000:.0f} kB, the first time "
                 f"{span(r['first'])}"]
 
-    def published(self):
-        out = self.lab.path("callgrind")
+    def instructions(self, times, table=None):
+        """Of so many sends and recvs that move by shared memory."""
+        out, stats = self.lab.path("callgrind"), self.lab.path("cg.stats")
+        extra = {"KMAP_UPGRADE": "now", "KMAP_STATS": stats}
+        if table:
+            extra["KMAP_TABLE"] = table
         self.lab.run(
             ["valgrind", "-q", "--tool=callgrind", "--compress-pos=no",
              "--compress-strings=no", f"--callgrind-out-file={out}",
-             binary("calls"), "-d", "0.2"], True, 60,
-            {"KMAP_UPGRADE": "now"})
+             binary("calls"), "-n", str(times)], True, 60, extra)
+        moved = L.read_stats(stats)[-1]["ring_messages_in"]
+        os.unlink(stats)
+        if moved < 0.9 * times:
+            raise Failed("it did not move by shared memory")
         with open(out, encoding="utf-8", errors="replace") as f:
-            costs = stacks.line_costs(f.read())
+            return stacks.line_costs(f.read())
+
+    def by_table(self):
+        """What a table adds to each call: the start is in both counts."""
+        path = self.lab.path("calls.kmap")
+        self.lab.run([stacks.kmap_trace(), "-q", "-o", path,
+                      binary("calls"), "-n", "100"], False, 20)
+        few, many = 1000, 11000
+        plain, table = [
+            (sum(self.instructions(many, p).values()) -
+             sum(self.instructions(few, p).values())) / (many - few)
+            for p in (None, path)]
+        more = 100 * abs(table / plain - 1)
+        self.ceiling("instructions of a message for a table", more, 0.1,
+                     lambda x: f"{short(x)} %")
+        return [f"{table - plain:+.1f}",
+                f"instructions for a send and a recv, of {plain:.0f}"]
+
+    def published(self):
+        costs = self.instructions(20000)
         with open(os.path.join(L.HERE, "..", "..", "src", "stream.c"),
                   encoding="utf-8") as f:
             lines = f.read().splitlines()

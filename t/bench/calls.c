@@ -3,9 +3,10 @@
  * calls - what one send and one recv of 64 bytes cost, on TCP within one
  * process: nobody waits, nobody is woken.
  *
- *	calls [-f frames] [-d seconds] [-c cpu]
+ *	calls [-f frames] [-d seconds | -n times] [-c cpu]
  *
- * -f: the stack under each call is so deep. Prints one line of JSON: n calls,
+ * -f: the stack under each call is so deep. -n: so many sends and recvs, 50 at
+ * least, without those that warm up. Prints one line of JSON: n calls,
  * secs, and for each call ns of time and ns of processor time of this thread.
  */
 #include "config.h"
@@ -26,6 +27,7 @@
 struct pair {
 	int tx, rx;
 	double secs;
+	uint64_t times;
 	uint64_t n, wall, cpu;
 };
 
@@ -79,7 +81,7 @@ loop(struct pair *p, double secs)
 				die("send, recv");
 			p->n += 2;
 		}
-	} while (ns(CLOCK_MONOTONIC) < end);
+	} while (p->times ? p->n < 2 * p->times : ns(CLOCK_MONOTONIC) < end);
 	p->cpu = ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	p->wall = ns(CLOCK_MONOTONIC) - wall;
 }
@@ -93,7 +95,8 @@ deep(struct pair *p, int frames)
 		deep(p, frames - 1);
 	} else {
 		/* Once to warm up. */
-		loop(p, p->secs / 4);
+		if (!p->times)
+			loop(p, p->secs / 4);
 		loop(p, p->secs);
 	}
 	/* No tail call. */
@@ -107,13 +110,16 @@ main(int argc, char **argv)
 	int frames = FRAMES_HERE, opt;
 	cpu_set_t set;
 
-	while ((opt = getopt(argc, argv, "f:d:c:")) != -1)
+	while ((opt = getopt(argc, argv, "f:d:n:c:")) != -1)
 		switch (opt) {
 		case 'f':
 			frames = atoi(optarg);
 			break;
 		case 'd':
 			p.secs = atof(optarg);
+			break;
+		case 'n':
+			p.times = strtoull(optarg, NULL, 10);
 			break;
 		case 'c':
 			CPU_ZERO(&set);
