@@ -69,11 +69,17 @@ static kmap_a32 hub_fd_plus1;
 static int
 hub_make(void)
 {
+	static const uint64_t one = 1;
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 	int common = kmap_common_fd(), fd, r;
 
 	if (common < 0)
 		return common;
+	/* A thread that a packet woke asks the hub again before it returns,
+	 * and another process of the family may have thrown the packet away
+	 * by then. So the hub is readable for ever, by the placeholder, which
+	 * nobody empties; each arrival is an edge of it all the same. */
+	kmap_sys_write(common, &one, sizeof(one));
 	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_epoll_create1(
 	    EPOLL_CLOEXEC)));
 	if (fd < 0)
