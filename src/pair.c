@@ -1067,9 +1067,11 @@ void
 kmap_pair_close(struct kmap_ent *e, bool last)
 {
 	struct kmap_ep *ep = e->ep;
-	struct kmap_link *l = ep->link;
+	struct kmap_link *l;
 
 	kmap_lock(&ep->lock);
+	/* Another thread may have paired it until now. */
+	l = ep->link;
 	name_drop(e);
 	for (unsigned int i = 0; i < e->noffers; i++)
 		a_store(&e->offers[i].link->missed, 1u);

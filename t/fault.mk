@@ -1,6 +1,7 @@
 # Tests of faults, t4xxx: kills, hostile peers, limits, leaks.
 check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
-	fault/inject fault/hidden fault/family fault/restart fault/strangers
+	fault/inject fault/hidden fault/family fault/restart fault/strangers \
+	fault/crossed
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
@@ -18,6 +19,9 @@ fault_restart_SOURCES = fault/restart.c
 fault_restart_LDADD = -lpthread
 fault_strangers_SOURCES = fault/strangers.c
 fault_strangers_LDADD = -lpthread
+fault_crossed_SOURCES = fault/crossed.c
+fault_crossed_LDFLAGS = -rdynamic
+fault_crossed_LDADD = -lpthread
 fault_inject_LDADD =
 
 FAULT_TESTS = \
@@ -30,7 +34,8 @@ FAULT_TESTS = \
 	t4070-conntrack.t \
 	t4080-family.t \
 	t4090-restart.t \
-	t4100-strangers.t
+	t4100-strangers.t \
+	t4110-crossed.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)
