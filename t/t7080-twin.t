@@ -11,7 +11,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" "$CC"
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 39
+plan 41
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 export KMAP_EMU_LIB=$KMAP_LIB TMPDIR=$WORK/tmp
@@ -44,7 +44,7 @@ for how in "" -f -t; do
 		curl -s $url/100 $url/100000 $url/1000000; done | cksum" \
 		"$builddir/tiny" $how "$port"
 	is "$STATUS" 0 "tiny $how: equal"
-	said 'equal: 3 connections \(3 accepted, 0 connected\), [0-9]+ bytes read and 330[0-9]+ written, compared by content; 3 ends of stream, 0 errors' \
+	said 'equal: 3 connections \(3 accepted, 0 connected\), [0-9]+ bytes read and 330[0-9]+ written, what was read by its content, too; 3 ends of stream, 0 errors' \
 		"tiny $how: what was compared"
 	# A child for each connection meets its peer once.
 	[ "$how" = -f ] || said "$moved" "tiny $how: by shared memory"
@@ -57,7 +57,7 @@ then
 		-t set,get,lrange_100 -q" \
 		redis-server --port "$port" --save '' --dir "$WORK"
 	is "$STATUS" 0 "redis: equal"
-	said 'equal: .*compared by content; .*the order of readiness of [1-9]' \
+	said 'equal: .* by its content, too; .*the order of readiness of [1-9]' \
 		"redis: what was compared"
 	said "$moved" "redis: by shared memory"
 else
@@ -74,8 +74,8 @@ if command -v nginx >/dev/null; then
 	twin --drive "curl -s $url/hello $url/file $url/hello $url/none $url/file |
 		cksum; curl -s $url/hello" nginx -e n.err -c "$WORK/n.conf"
 	is "$STATUS" 0 "nginx: equal"
-	said 'equal: 2 connections .* but for 14000[0-9]* that no call' \
-		"nginx: what sendfile moved is compared by number"
+	said 'equal: 2 connections .* read and 14[0-9]{5} written, .* by its content, too; 2 ends' \
+		"nginx: what was compared"
 	said "$moved" "nginx: by shared memory"
 else
 	for i in equal compared moved; do
@@ -135,7 +135,7 @@ spoilt()
 for how in nothing cut again; do
 	spoilt $how
 	is "$STATUS" 0 "$how: equal"
-	said 'equal: 2 connections .*, 1000000 bytes read and 10 written, compared by content; 2 ends' \
+	said 'equal: 2 connections .*, 1000000 bytes read and 10 written, what was read by its content, too; 2 ends' \
 		"$how: all bytes"
 done
 # shown HOW WHAT ON-TCP ON-KMAP
@@ -165,7 +165,11 @@ shown ready 'it became ready in another order' 'poll = 1, ready: OUT' \
 
 twin --drive 'test -z "$LD_PRELOAD"' "$builddir/tiny" "$port"
 is "$STATUS" 1 "the load's exit status is looked at"
-said 'the load ended with 0 on TCP and ended with 1 on Kmap' "and told"
+said 'different: the load ended with 0 on TCP and ended with 1 on Kmap' "and told"
+twin --drive "curl -s $url/\$(date +%s%N | cut -c 10-)" "$builddir/tiny" "$port"
+is "$STATUS" 2 "a load that is another one each time"
+said 'nothing was compared: two runs on TCP differ, too: connection 1,.*
+   on TCP again: ' "is told"
 twin --drive "unset LD_PRELOAD; curl -s $url/10" "$builddir/tiny" "$port"
 is "$STATUS" 2 "a load without the library: nothing was compared"
 said 'nothing was compared: .* \(no_peer\)' "and why"

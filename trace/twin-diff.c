@@ -22,7 +22,7 @@
 #include "region.h"
 #include "sinks.h"
 
-const char *const twin_names[TWIN_ARMS] = {"TCP", "Kmap"};
+const char *const twin_names[TWIN_ARMS] = {"TCP", "Kmap", "TCP again"};
 
 enum step_kind {
 	STEP_BEGIN, /* accept or connect */
@@ -212,7 +212,10 @@ take_bytes(struct conn *c, const struct trace_call *call, uint64_t n, bool in)
 	struct step *s = add_step(c, in ? STEP_IN : STEP_OUT, call);
 	uint64_t hash;
 
-	if (it && it->len == sizeof(hash)) {
+	/* What it wrote is its own, and often has the time in it. */
+	if (!in) {
+		st->is_blind = true;
+	} else if (it && it->len == sizeof(hash)) {
 		memcpy(&hash, it->data, sizeof(hash));
 		st->hash = st->hash * power(KT_HASH_BASE, n) + hash;
 	} else {
@@ -453,26 +456,31 @@ twin_sink(void)
 /* Comparing */
 
 struct diff {
-	const struct conn *c[TWIN_ARMS]; /* NULL: it has no such connection */
-	const struct step *s[TWIN_ARMS]; /* NULL: it never came to that */
+	const struct conn *c[2]; /* NULL: it has no such connection */
+	const struct step *s[2]; /* NULL: it never came to that */
 	char what[160];
 	uint64_t t; /* since the beginning of its run; the first one counts */
 };
+
+static struct diff diffs[TWIN_ARMS];
+
+/* The two arms that are compared, and their names. */
+static struct arm *one, *two;
+static const char *one_name, *two_name;
 
 /* Keeps the difference that came first. s[0] or s[1] is not NULL. */
 static void
 note(struct diff *d, const struct conn *a, const struct conn *b,
 	const struct step *sa, const struct step *sb, const char *what)
 {
-	uint64_t t = sa ? sa->t - arms[TWIN_TCP].begin
-			: sb->t - arms[TWIN_KMAP].begin;
+	uint64_t t = sa ? sa->t - one->begin : sb->t - two->begin;
 
 	if (d->what[0] && d->t <= t)
 		return;
-	d->c[TWIN_TCP] = a;
-	d->c[TWIN_KMAP] = b;
-	d->s[TWIN_TCP] = sa;
-	d->s[TWIN_KMAP] = sb;
+	d->c[0] = a;
+	d->c[1] = b;
+	d->s[0] = sa;
+	d->s[1] = sb;
 	d->t = t;
 	snprintf(d->what, sizeof(d->what), "%s", what);
 }
@@ -533,10 +541,10 @@ compare_stream(struct diff *d, const struct conn *a, const struct conn *b,
 	if (na == nb)
 		return;
 	snprintf(what, sizeof(what),
-		"%llu bytes were %s on TCP, %llu on Kmap; the last place that "
+		"%llu bytes were %s on %s, %llu on %s; the last place that "
 		"is equal is byte %llu",
-		(unsigned long long)na, way, (unsigned long long)nb,
-		(unsigned long long)common);
+		(unsigned long long)na, way, one_name, (unsigned long long)nb,
+		two_name, (unsigned long long)common);
 	note(d, a, b, step_at(a, kind, common), step_at(b, kind, common), what);
 }
 
@@ -545,11 +553,13 @@ compare_ends(struct diff *d, const struct conn *a, const struct conn *b)
 {
 	const struct step *x = next_of(a, NULL, STEP_EOF);
 	const struct step *y = next_of(b, NULL, STEP_EOF);
-	const char *what = x ? "the end of the stream was read on TCP alone"
-			     : "the end of the stream was read on Kmap alone";
+	char what[160];
 
 	if (!x == !y)
 		return;
+	snprintf(what, sizeof(what),
+		"the end of the stream was read on %s alone",
+		x ? one_name : two_name);
 	/* An error may stand in its place. */
 	if (!x)
 		x = next_of(a, NULL, STEP_ERROR);
@@ -563,16 +573,21 @@ compare_errors(struct diff *d, const struct conn *a, const struct conn *b)
 {
 	const struct step *x = next_of(a, NULL, STEP_ERROR);
 	const struct step *y = next_of(b, NULL, STEP_ERROR);
+	char what[160] = "another error";
 
 	while (x && y && x->err == y->err && !strcmp(x->group, y->group)) {
 		x = next_of(a, x, STEP_ERROR);
 		y = next_of(b, y, STEP_ERROR);
 	}
+	/* In the place of an end of the stream: compare_ends has told it. */
+	if (!x != !y &&
+		!next_of(a, NULL, STEP_EOF) != !next_of(b, NULL, STEP_EOF))
+		return;
+	if (!x != !y)
+		snprintf(what, sizeof(what), "an error on %s alone",
+			x ? one_name : two_name);
 	if (x || y)
-		note(d, a, b, x, y,
-			x && y	    ? "another error"
-				: x ? "an error on TCP alone"
-				    : "an error on Kmap alone");
+		note(d, a, b, x, y, what);
 }
 
 /*
@@ -649,6 +664,9 @@ name_conns(struct arm *m)
 	size_t i;
 
 	for (i = 0; i < m->n; i++) {
+		m->conns[i]->matched = false;
+		if (m->conns[i]->key)
+			continue;
 		e = trace_endpoint_by_id(m->conns[i]->ep);
 		b = (struct trace_buf){0};
 		buf_str(&b,
@@ -683,16 +701,16 @@ match_in_order(void)
 	struct conn *a, *b;
 	size_t i = 0, k, first;
 
-	while ((a = unmatched(&arms[TWIN_TCP], NULL, &i))) {
+	while ((a = unmatched(one, NULL, &i))) {
 		/* The same place among those of its name. */
 		size_t place = 0;
 
-		for (k = 0; arms[TWIN_TCP].conns[k] != a; k++)
-			if (!strcmp(arms[TWIN_TCP].conns[k]->key, a->key))
+		for (k = 0; one->conns[k] != a; k++)
+			if (!strcmp(one->conns[k]->key, a->key))
 				place++;
 		b = NULL;
-		for (first = 0; first < arms[TWIN_KMAP].n; first++) {
-			struct conn *c = arms[TWIN_KMAP].conns[first];
+		for (first = 0; first < two->n; first++) {
+			struct conn *c = two->conns[first];
 
 			if (strcmp(c->key, a->key))
 				continue;
@@ -714,9 +732,9 @@ match_in_any_order(void)
 	struct conn *a, *b;
 	size_t i = 0, k;
 
-	while ((a = unmatched(&arms[TWIN_TCP], NULL, &i))) {
+	while ((a = unmatched(one, NULL, &i))) {
 		k = 0;
-		while ((b = unmatched(&arms[TWIN_KMAP], a->key, &k)))
+		while ((b = unmatched(two, a->key, &k)))
 			if (equal(NULL, a, b)) {
 				match(a, b);
 				found++;
@@ -736,24 +754,28 @@ static void
 match_rest(struct diff *d)
 {
 	struct conn *a, *b;
+	char what[160];
 	size_t i = 0, k;
 
-	while ((a = unmatched(&arms[TWIN_TCP], NULL, &i))) {
+	while ((a = unmatched(one, NULL, &i))) {
 		k = 0;
-		b = unmatched(&arms[TWIN_KMAP], a->key, &k);
+		b = unmatched(two, a->key, &k);
 		if (b) {
 			equal(d, a, b);
 			match(a, b);
 		} else if (first_step(a)->t) {
-			note(d, a, NULL, first_step(a), NULL,
-				"a connection on TCP alone");
+			snprintf(what, sizeof(what), "a connection on %s alone",
+				one_name);
+			note(d, a, NULL, first_step(a), NULL, what);
 		}
 	}
 	i = 0;
-	while ((b = unmatched(&arms[TWIN_KMAP], NULL, &i)))
-		if (first_step(b)->t)
-			note(d, NULL, b, NULL, first_step(b),
-				"a connection on Kmap alone");
+	while ((b = unmatched(two, NULL, &i)))
+		if (first_step(b)->t) {
+			snprintf(what, sizeof(what), "a connection on %s alone",
+				two_name);
+			note(d, NULL, b, NULL, first_step(b), what);
+		}
 }
 
 /* Telling */
@@ -808,20 +830,20 @@ put_stack(struct trace_buf *b, const struct step *s)
 		buf_fmt(b, "     > %s\n", names[i]);
 }
 
-static void
-tell(const struct diff *d)
+void
+twin_tell(enum twin_arm with, const char *what)
 {
-	const struct conn *c =
-		d->c[TWIN_TCP] ? d->c[TWIN_TCP] : d->c[TWIN_KMAP];
+	const struct diff *d = &diffs[with];
+	const struct conn *c = d->c[0] ? d->c[0] : d->c[1];
 	struct trace_buf b = {0};
 	int i;
 
-	buf_fmt(&b, "different: connection %u, %s: %s\n", c->number, c->key,
+	buf_fmt(&b, "%s: connection %u, %s: %s\n", what, c->number, c->key,
 		d->what);
-	for (i = 0; i < TWIN_ARMS; i++) {
+	for (i = 0; i < 2; i++) {
 		const struct step *s = d->s[i];
 
-		buf_fmt(&b, "   on %s: ", twin_names[i]);
+		buf_fmt(&b, "   on %s: ", twin_names[i ? with : TWIN_TCP]);
 		if (!d->c[i]) {
 			buf_str(&b, "no such connection\n");
 			continue;
@@ -858,7 +880,7 @@ add_up(struct twin_totals *t)
 			t->connected++;
 		t->in += c->in.bytes;
 		t->out += c->out.bytes;
-		t->blind += c->in.blind + c->out.blind;
+		t->blind += c->in.blind;
 		t->ends += c->ends;
 		t->errors += c->errors;
 		t->ready += c->ready != 0;
@@ -866,18 +888,21 @@ add_up(struct twin_totals *t)
 }
 
 bool
-twin_compare(struct twin_totals *t)
+twin_compare(enum twin_arm with, struct twin_totals *t)
 {
-	struct diff d = {.what = ""};
+	struct diff *d = &diffs[with];
 
 	*t = (struct twin_totals){0};
+	*d = (struct diff){.what = ""};
+	one = &arms[TWIN_TCP];
+	two = &arms[with];
+	one_name = twin_names[TWIN_TCP];
+	two_name = twin_names[with];
 	add_up(t);
-	name_conns(&arms[TWIN_TCP]);
-	name_conns(&arms[TWIN_KMAP]);
+	name_conns(one);
+	name_conns(two);
 	match_in_order();
 	t->reordered = match_in_any_order();
-	match_rest(&d);
-	if (d.what[0])
-		tell(&d);
-	return !d.what[0];
+	match_rest(d);
+	return !d->what[0];
 }

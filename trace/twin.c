@@ -48,7 +48,8 @@ struct run {
 
 /* What LD_PRELOAD and the like were when we were started. */
 static char *preload, *emulation;
-static char stats[TWIN_ARMS][4096];
+static char *upgrade, *stats_before;
+static char stats[2][4096]; /* of the program, of the load */
 
 static uint64_t
 now(void)
@@ -101,7 +102,7 @@ set_preload(enum twin_arm arm)
 		if (!n)
 			continue;
 		if (n >= m && !strcmp(word + n - m, EMULATION)) {
-			if (arm == TWIN_TCP)
+			if (arm != TWIN_KMAP)
 				continue;
 			there = true;
 		}
@@ -117,15 +118,22 @@ set_preload(enum twin_arm arm)
 	free(words);
 }
 
+static void
+set(const char *name, const char *value)
+{
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
+}
+
 /* The environment of program and load; only the program's numbers count. */
 static void
 set_environment(enum twin_arm arm)
 {
 	set_preload(arm);
-	if (arm == TWIN_KMAP) {
-		setenv("KMAP_UPGRADE", "now", 1);
-		setenv("KMAP_STATS", stats[0], 1);
-	}
+	set("KMAP_UPGRADE", arm == TWIN_KMAP ? "now" : upgrade);
+	set("KMAP_STATS", arm == TWIN_KMAP ? stats[0] : stats_before);
 }
 
 static void
@@ -290,15 +298,30 @@ how(int status)
 	return s;
 }
 
-/* Whether both ended alike. */
+/* Whether a run is equal to that on TCP; what was compared is in t. */
 static bool
-compare_status(const char *what, int tcp, int kmap)
+equal(const struct run r[TWIN_ARMS], enum twin_arm with, struct twin_totals *t)
 {
-	if (tcp == kmap)
-		return true;
-	say("different: %s %s on TCP and %s on Kmap", what, how(tcp),
-		how(kmap));
-	return false;
+	return twin_compare(with, t) && r[with].status == r[TWIN_TCP].status &&
+		r[with].drive_status == r[TWIN_TCP].drive_status;
+}
+
+/* The one that is not. */
+static void
+tell(const struct run r[TWIN_ARMS], enum twin_arm with, const char *what)
+{
+	struct twin_totals t;
+
+	if (!twin_compare(with, &t))
+		twin_tell(with, what);
+	else if (r[with].status != r[TWIN_TCP].status)
+		say("%s: %s %s on TCP and %s on %s", what, r->o->argv[0],
+			how(r[TWIN_TCP].status), how(r[with].status),
+			twin_names[with]);
+	else
+		say("%s: the load %s on TCP and %s on %s", what,
+			how(r[TWIN_TCP].drive_status),
+			how(r[with].drive_status), twin_names[with]);
 }
 
 /* The sum of a key in the lines of KMAP_STATS. */
@@ -361,7 +384,7 @@ make_stats(void)
 	const char *tmp = getenv("TMPDIR");
 	int i, fd;
 
-	for (i = 0; i < TWIN_ARMS; i++) {
+	for (i = 0; i < 2; i++) {
 		snprintf(stats[i], sizeof(stats[i]), "%s/kmap-twin.XXXXXX",
 			tmp && *tmp ? tmp : "/tmp");
 		fd = mkostemp(stats[i], O_CLOEXEC);
@@ -398,12 +421,11 @@ tell_equal(const struct trace_opts *o, const struct twin_totals *t,
 		t->accepted + t->connected, s_of(t->accepted + t->connected),
 		t->accepted, t->connected, (unsigned long long)t->in,
 		(unsigned long long)t->out);
-	if (!t->blind)
-		buf_str(&b, "compared by content");
-	else
+	buf_str(&b, "what was read by its content, too");
+	if (t->blind)
 		buf_fmt(&b,
-			"compared by content but for %llu that no call of the "
-			"program's showed (sendfile, splice …), by number",
+			", but for %llu bytes that no call of the program's "
+			"shows (splice …)",
 			(unsigned long long)t->blind);
 	buf_fmt(&b,
 		"; %u end%s of stream, %u error%s, the order of readiness of "
@@ -421,32 +443,48 @@ tell_equal(const struct trace_opts *o, const struct twin_totals *t,
 	buf_free(&b);
 }
 
+/*
+ * A difference: is it that between TCP and Kmap? A program or a load that
+ * does not do the same twice differs on TCP alike.
+ */
+static int
+differ(struct run r[TWIN_ARMS])
+{
+	struct twin_totals t;
+
+	if (run_arm(&r[TWIN_AGAIN]))
+		return 2;
+	if (trace_run_interrupted()) {
+		say("interrupted: nothing was compared");
+		return 2;
+	}
+	if (equal(r, TWIN_AGAIN, &t)) {
+		tell(r, TWIN_KMAP, "different");
+		return 1;
+	}
+	tell(r, TWIN_AGAIN,
+		"nothing was compared: two runs on TCP differ, too");
+	return 2;
+}
+
 /* Both runs are over. */
 static int
-judge(const struct trace_opts *o, const struct run r[TWIN_ARMS])
+judge(const struct trace_opts *o, struct run r[TWIN_ARMS])
 {
 	struct trace_buf text = {0}, why = {0};
 	struct twin_totals t;
 	uint64_t rings, tcp;
-	bool same;
 	int i;
 
-	for (i = 0; i < TWIN_ARMS; i++)
+	for (i = 0; i <= TWIN_KMAP; i++)
 		if (o->drive && r[i].drive_status == -1) {
 			say("nothing was compared: on %s %s %s and did not "
 			    "listen on TCP before",
 				twin_names[i], o->argv[0], how(r[i].status));
 			return 2;
 		}
-	same = twin_compare(&t);
-	if (same)
-		same = compare_status(
-			o->argv[0], r[TWIN_TCP].status, r[TWIN_KMAP].status);
-	if (same && o->drive)
-		same = compare_status("the load", r[TWIN_TCP].drive_status,
-			r[TWIN_KMAP].drive_status);
-	if (!same)
-		return 1;
+	if (!equal(r, TWIN_KMAP, &t))
+		return differ(r);
 	read_file(stats[0], &text);
 	rings = sum_of(text.s, "ring_bytes_in") +
 		sum_of(text.s, "ring_bytes_out");
@@ -467,12 +505,16 @@ judge(const struct trace_opts *o, const struct run r[TWIN_ARMS])
 int
 twin_run(const struct trace_opts *o)
 {
-	struct run r[TWIN_ARMS] = {
-		{.o = o, .arm = TWIN_TCP}, {.o = o, .arm = TWIN_KMAP}};
+	struct run r[TWIN_ARMS] = {{.o = o, .arm = TWIN_TCP},
+		{.o = o, .arm = TWIN_KMAP}, {.o = o, .arm = TWIN_AGAIN}};
 	const char *old = getenv("LD_PRELOAD");
 	int i, null, status = 2;
 
 	preload = xstrdup(old ? old : "");
+	old = getenv("KMAP_UPGRADE");
+	upgrade = old ? xstrdup(old) : NULL;
+	old = getenv("KMAP_STATS");
+	stats_before = old ? xstrdup(old) : NULL;
 	emulation = find_emulation();
 	if (access(emulation, R_OK)) {
 		say("%s: %s", emulation, strerror(errno));
@@ -483,20 +525,19 @@ twin_run(const struct trace_opts *o)
 	dup2(null, STDIN_FILENO);
 	close(null);
 	if (make_stats()) {
-		for (i = 0; i < TWIN_ARMS; i++) {
+		for (i = 0; i <= TWIN_KMAP; i++)
 			if (run_arm(&r[i]) || trace_run_interrupted())
 				break;
-		}
-		if (i == TWIN_ARMS)
+		if (i > TWIN_KMAP)
 			status = judge(o, r);
 		else if (trace_run_interrupted())
 			say("interrupted: nothing was compared");
 	}
-	for (i = 0; i < TWIN_ARMS; i++) {
+	for (i = 0; i < 2; i++)
 		if (stats[i][0])
 			unlink(stats[i]);
+	for (i = 0; i < TWIN_ARMS; i++)
 		if (r[i].drain)
 			trace_drain_free(r[i].drain);
-	}
 	return status;
 }

@@ -16,6 +16,7 @@
 enum twin_arm {
 	TWIN_TCP,
 	TWIN_KMAP,
+	TWIN_AGAIN, /* on TCP; only when the first two differ */
 	TWIN_ARMS,
 };
 
@@ -25,7 +26,7 @@ extern const char *const twin_names[TWIN_ARMS];
 struct twin_totals {
 	unsigned int accepted, connected; /* connections */
 	uint64_t in, out; /* bytes that the program read and wrote */
-	uint64_t blind; /* of these, by calls whose bytes nobody saw */
+	uint64_t blind; /* of those read, by calls that did not show them */
 	unsigned int ends, errors, ready; /* ends of stream, errors,
 					   * connections seen ready */
 	unsigned int reordered; /* equal, but in another order */
@@ -42,9 +43,11 @@ uint64_t twin_last(void);
 /* Of both arms: bytes read and written. */
 uint64_t twin_bytes(enum twin_arm arm);
 
-/* Compares. A difference is said on standard error: the first, with both
- * stacks. Whether there was none. */
-bool twin_compare(struct twin_totals *t);
+/* Compares an arm with that on TCP. Whether they are equal; if not, the first
+ * difference is kept for twin_tell, which says it on standard error with both
+ * stacks, after `what`. */
+bool twin_compare(enum twin_arm with, struct twin_totals *t);
+void twin_tell(enum twin_arm with, const char *what);
 
 /* The command. The exit status: 0 equal, 1 different, 2 nothing was
  * compared. */
