@@ -1,6 +1,7 @@
 #!/bin/bash
 # Programs that close, overwrite or ask about every number there is: what
 # they see is what they see without the library, and their connections go on.
+# Limit: 300 s
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
 
@@ -18,9 +19,9 @@ ulimit -n 8192
 for op in nothing calls close getfd setfd fstat dup poll dup2 \
 	close_range cloexec_range closefrom syscall daemon second; do
 	rm -f "$WORK/s.json"
-	timeout -k 2 30 "$hidden" $op "$(cat "$WORK/port2")" >"$WORK/tcp" 2>&1 \
+	timeout -k 2 100 "$hidden" $op "$(cat "$WORK/port2")" >"$WORK/tcp" 2>&1 \
 		</dev/null | cat
-	KMAP_STATS=$WORK/s.json timeout -k 2 60 env \
+	KMAP_STATS=$WORK/s.json timeout -k 2 100 env \
 		LD_PRELOAD="$(kmap_preload)" "$hidden" $op "$port" \
 		>"$WORK/kmap" 2>&1 </dev/null | cat
 	# A daemon's parent ended before.

@@ -580,7 +580,8 @@ pipe_end(bool full)
 	return p[1];
 }
 
-static void
+/* Whether it was sent. */
+static bool
 greet_wrong(int sock, const struct kmap_tuple *t, const char *v)
 {
 	uint64_t size = kmap_seg_size(SLOTS, RING);
@@ -588,6 +589,7 @@ greet_wrong(int sock, const struct kmap_tuple *t, const char *v)
 	char big[4096] = { 0 };
 	size_t len = sizeof(m), nfds = 2;
 	int fds[64], seals = SEALS;
+	bool sent;
 	uint64_t brim = UINT64_MAX - 1;
 
 #define IS(x) (strcmp(v, x) == 0)
@@ -660,9 +662,10 @@ greet_wrong(int sock, const struct kmap_tuple *t, const char *v)
 	for (size_t i = 2; i < nfds; i++)
 		fds[i] = fds[1];
 	memcpy(big, &m, sizeof(m));
-	send_msg(sock, big, len, fds, nfds);
+	sent = send_msg(sock, big, len, fds, nfds) >= 0;
 	close(fds[0]);
 	close(fds[1]);
+	return sent;
 }
 
 static int
@@ -1018,8 +1021,9 @@ intrude(int from, int to, uid_t uid, const char *file)
 		if (!met)
 			note(file, "met");
 		met = true;
-		greet_wrong(sock, &t, "good");
-		if (readable(sock, 1000)) {
+		if (!greet_wrong(sock, &t, "good"))
+			note(file, "left"); /* before it could be read */
+		else if (readable(sock, 1000)) {
 			ssize_t n = recv_msg(sock, &m, fds, &nfds);
 
 			/* unix(7): a reset says that it was never read. */
