@@ -59,6 +59,14 @@ behind()
 	serve tiny "$PORT" "$TINY" -t "$PORT"
 }
 
+# A client that takes its time fills all buffers: haproxy stops to wait for
+# bytes that it has no room for, in every run.
+slowly()
+{
+	curl_docs client "http://127.0.0.1:$FRONT" curl --limit-rate 25M -- \
+		$SMALL $MID $BIG $BIG
+}
+
 free_port FRONT
 cat >"$WORK/haproxy.cfg" <<END
 global
@@ -76,7 +84,7 @@ listen front
 	server tiny 127.0.0.1:$PORT
 END
 BEHIND=behind BESIDE=(tiny)
-server haproxy "$FRONT" $((4 * BIG)) documents \
+server haproxy "$FRONT" $((4 * BIG)) slowly \
 	haproxy -db -f "$WORK/haproxy.cfg"
 BEHIND=: BESIDE=()
 
