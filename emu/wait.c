@@ -125,8 +125,9 @@ kmap_place_get(void)
 	}
 	for (int i = 0; i < KMAP_COMMONS; i++)
 		p->commons[i] = -1;
+	/* Beyond the places that peers can ring it is our own handlers'. */
 	p->id = kmap_bell_get(&p->bell);
-	if (p->id >= 0) {
+	if (p->bell >= 0) {
 		struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
 			.data.u64 = KMAP_TAG_BELL };
 
@@ -182,13 +183,6 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 		}
 	}
 	return false;
-}
-
-/* What wakes the thread's own set, and belongs to nobody else if it can be. */
-static int
-place_bell(const struct kmap_place *p)
-{
-	return p->id >= 0 ? p->bell : p->commons[0];
 }
 
 struct kmap_reg *
@@ -451,7 +445,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		return 0;
 	if (out_tcp && !paced && writable_now(fd))
 		return 0;
-	if (kmap_nap_begin(place_bell(p), ran, deadline != 0))
+	if (kmap_nap_begin(p->bell, ran, deadline != 0))
 		return -EINTR;
 	if (stop != 0) {
 		now = kmap_now();
@@ -784,7 +778,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		ts.tv_sec = (time_t)((stop - now) / 1000000000u);
 		ts.tv_nsec = (long)((stop - now) % 1000000000u);
 		/* poll(2) is never restarted. */
-		if (kmap_nap_begin(p != NULL ? place_bell(p) : -1, ran, true))
+		if (kmap_nap_begin(p != NULL ? p->bell : -1, ran, true))
 			return -EINTR;
 		kmap_stats_count(KMAP_STAT_sleeps);
 		KMAP_TESTPOINT("sleep", -1);

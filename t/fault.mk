@@ -18,6 +18,7 @@ fault_family_LDADD =
 fault_restart_SOURCES = fault/restart.c
 fault_restart_LDADD = -lpthread
 fault_strangers_SOURCES = fault/strangers.c
+fault_strangers_LDFLAGS = -rdynamic
 fault_strangers_LDADD = -lpthread
 fault_crossed_SOURCES = fault/crossed.c
 fault_crossed_LDFLAGS = -rdynamic

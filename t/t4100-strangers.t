@@ -5,7 +5,7 @@
 private_net "$@"
 [ "$(id -u)" = 0 ] && setpriv --reuid 65533 true 2>/dev/null ||
 	skip_all "only root can be two uids"
-plan 2
+plan 3
 
 export KMAP_UPGRADE=now KMAP_RING=4096
 lib=$(kmap_preload)
@@ -14,4 +14,6 @@ LD_PRELOAD=$lib KMAP_STATS=$WORK/stats.json timeout 60 \
 is $? 0 "a parent and its child: each answer wakes"
 holds "$(stats_sum "$WORK/stats.json" ring_messages_in) > 500" \
 	"by the ring"
+LD_PRELOAD=$lib timeout 60 "$builddir/fault/strangers" 65533 nap
+is $? 0 "a signal before the sleep of a thread without a place ends it"
 finish

@@ -5,8 +5,12 @@
  * has thrown away the server's doorbells before the parent, which is slow to
  * run, is back from its sleep. Exits with 0 after ROUNDS answers to the parent;
  * 1: one of them did not wake it.
+ *
+ * strangers UID nap: a signal comes between the last look and the sleep, in a
+ * thread that got no waiting place of its own. 0: it ended the sleep.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -115,6 +120,74 @@ stuck(int sig)
 	_exit(1);
 }
 
+/* More than the waiting places of a process. */
+#define SLEEPERS	70
+
+static int quiet;
+static int asleep;
+static __thread int interrupt_me;
+static __thread int counted;
+
+int kmap_testpoint(const char *name, int fd);
+
+int
+kmap_testpoint(const char *name, int fd)
+{
+	(void)fd;
+	if (strcmp(name, "sleep") != 0)
+		return 0;
+	if (!interrupt_me && !counted++)
+		__atomic_add_fetch(&asleep, 1, __ATOMIC_SEQ_CST);
+	else if (interrupt_me && --interrupt_me == 0)
+		raise(SIGUSR1);
+	return 0;
+}
+
+static void *
+sleeper(void *arg)
+{
+	struct pollfd p = { quiet, POLLIN, 0 };
+
+	(void)arg;
+	poll(&p, 1, -1);
+	return NULL;
+}
+
+static void
+on_usr1(int sig)
+{
+	(void)sig;
+}
+
+static int
+nap(int c)
+{
+	struct sigaction a = { .sa_handler = on_usr1 };
+	pthread_attr_t at;
+	pthread_t th;
+	char b;
+
+	quiet = c;
+	sigaction(SIGUSR1, &a, NULL);
+	pthread_attr_init(&at);
+	pthread_attr_setstacksize(&at, 128 << 10);
+	asleep = 0;
+	for (int i = 0; i < SLEEPERS; i++)
+		pthread_create(&th, &at, sleeper, NULL);
+	while (__atomic_load_n(&asleep, __ATOMIC_SEQ_CST) < SLEEPERS)
+		usleep(1000);
+	alarm(LIMIT_S);
+	/* Of a new thread's first sleep nothing comes. */
+	interrupt_me = 2;
+	return read(c, &b, 1) == -1 && errno == EINTR ? 0 : 2;
+}
+
+static void *
+napper(void *arg)
+{
+	return (void *)(intptr_t)nap((int)(intptr_t)arg);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -138,6 +211,17 @@ main(int argc, char **argv)
 	for (int i = 0; i < 50; i++) {
 		round_trip(a);
 		round_trip(b);
+	}
+	if (strcmp(argv[2], "nap") == 0) {
+		pthread_t th;
+		void *r;
+
+		signal(SIGALRM, stuck);
+		/* A thread that did not wait before. */
+		pthread_create(&th, NULL, napper, (void *)(intptr_t)a);
+		pthread_join(th, &r);
+		kill(server, SIGKILL);
+		return (int)(intptr_t)r;
 	}
 	only_cpu(0);
 	if ((child = fork()) == 0)
