@@ -346,6 +346,9 @@ any_left(const struct trace_run *r)
 		return true;
 	watch_silent(trace_drain_path(r->drain),
 		r->ptrace ? trace_ptrace_tracer(r->ptrace) : 0);
+	/* In the middle of an exec a process has no mapping; it was announced
+	 * before, though. */
+	trace_drain_poll(r->drain, 0);
 	return still_running();
 }
 
@@ -356,7 +359,9 @@ follow_rest(const struct trace_run *r)
 	uint64_t since = now_ms();
 	bool said = r->quiet;
 
-	while (any_left(r)) {
+	/* A child in the middle of its first exec carries nothing: who has
+	 * more to do than to end can wait for it. */
+	while (any_left(r) || (r->each && now_ms() - since < 200)) {
 		if (asked) {
 			if (!r->quiet)
 				say("detached from what runs on");

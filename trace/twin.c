@@ -25,6 +25,7 @@
 #define SETTLED 200000000ull
 #define SETTLES 5000000000ull
 #define DIES 10000000000ull
+#define LOAD_ENDS 5000 /* ms */
 
 enum stage {
 	STAGE_START, /* until the program listens */
@@ -43,6 +44,7 @@ struct run {
 	pid_t drive; /* 0: not started, or ended */
 	int drive_status; /* wait status; -1: it was never started */
 	int status; /* the program's */
+	uint64_t alone; /* since when the program has ended, children not */
 	bool left; /* what the program left behind got its SIGTERM */
 };
 
@@ -172,10 +174,13 @@ drive_ended(struct run *r)
 	return !r->drive;
 }
 
+/* By itself, within ms. */
 static void
-end_drive(struct run *r)
+end_drive(struct run *r, int ms)
 {
-	if (!r->drive)
+	for (; ms > 0 && !drive_ended(r) && !trace_run_interrupted(); ms -= 10)
+		usleep(10000);
+	if (drive_ended(r))
 		return;
 	kill(-r->drive, SIGKILL);
 	while (waitpid(r->drive, &r->drive_status, 0) < 0 && errno == EINTR)
@@ -217,9 +222,16 @@ each(void *arg, pid_t pid)
 	uint64_t t = now();
 
 	if (trace_run_interrupted())
-		end_drive(r);
+		end_drive(r, 0);
 	switch (r->stage) {
 	case STAGE_START:
+		if (!pid && !r->alone)
+			r->alone = t;
+		if (r->o->drive && r->alone && t - r->alone > DIES) {
+			say("what %s has left does not listen", r->o->argv[0]);
+			enter(r, STAGE_END);
+			break;
+		}
 		if (!r->o->drive || !is_up(r))
 			break;
 		start_drive(r);
@@ -274,7 +286,8 @@ run_arm(struct run *r)
 		return 2;
 	run.drain = r->drain;
 	r->status = trace_run(&run);
-	end_drive(r);
+	/* What asks a program that is gone soon gives up. */
+	end_drive(r, LOAD_ENDS);
 	trace_drain_close(r->drain);
 	signal(SIGPIPE, sigpipe);
 	return r->status < 0 ? 2 : 0;
