@@ -20,10 +20,10 @@ for op in nothing calls close getfd setfd fstat dup poll dup2 \
 	close_range cloexec_range closefrom syscall daemon second; do
 	rm -f "$WORK/s.json"
 	timeout -k 2 100 "$hidden" $op "$(cat "$WORK/port2")" >"$WORK/tcp" 2>&1 \
-		</dev/null | cat
+		</dev/null || diag "$op: status $? without the library"
 	KMAP_STATS=$WORK/s.json timeout -k 2 100 env \
 		LD_PRELOAD="$(kmap_preload)" "$hidden" $op "$port" \
-		>"$WORK/kmap" 2>&1 </dev/null | cat
+		>"$WORK/kmap" 2>&1 </dev/null || diag "$op: status $?"
 	# A daemon's parent ended before.
 	for ((i = 0; i < 400; i++)); do
 		! grep -q 'done\|hidden:' "$WORK/kmap" || break

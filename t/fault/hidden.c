@@ -242,10 +242,11 @@ main(int argc, char **argv)
 	if (argc != 3)
 		return 2;
 	alarm(60);
-	for (int i = 3; i < 64; i++)
-		close(i);
 	getrlimit(RLIMIT_NOFILE, &rl);
 	max = rl.rlim_cur > 20000 ? 20000 : (int)rl.rlim_cur;
+	/* What whoever started us left open would answer, too. */
+	for (int i = 3; i < max; i++)
+		close(i);
 	a.sin_port = htons((uint16_t)atoi(argv[2]));
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (fd < 0 || connect(fd, (void *)&a, sizeof(a)) != 0)
