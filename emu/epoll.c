@@ -321,11 +321,8 @@ live_changed(struct kmap_set *s)
 }
 
 static void
-set_lock(struct kmap_set *s)
+shared_lock(struct kmap_set *s)
 {
-	kmap_lock(&s->lock);
-	if (kmap_likely(s->shm == NULL))
-		return;
 	kmap_lock(&s->shm->lock);
 	if (s->forked && s->viewed)
 		live_fetch(s);
@@ -334,13 +331,27 @@ set_lock(struct kmap_set *s)
 }
 
 static void
+shared_unlock(struct kmap_set *s)
+{
+	if (s->forked && s->viewed)
+		live_bring(s);
+	kmap_unlock(&s->shm->lock);
+}
+
+/* Inline: each wait takes it, and few sets are shared. */
+static inline __attribute__((always_inline)) void
+set_lock(struct kmap_set *s)
+{
+	kmap_lock(&s->lock);
+	if (kmap_unlikely(s->shm != NULL))
+		shared_lock(s);
+}
+
+static inline __attribute__((always_inline)) void
 set_unlock(struct kmap_set *s)
 {
-	if (kmap_unlikely(s->shm != NULL)) {
-		if (s->forked && s->viewed)
-			live_bring(s);
-		kmap_unlock(&s->shm->lock);
-	}
+	if (kmap_unlikely(s->shm != NULL))
+		shared_unlock(s);
 	kmap_unlock(&s->lock);
 }
 
