@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -16,7 +17,8 @@ accepted(int listener, int fd)
 int
 kmap_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return accepted(fd, kmap_ret(kmap_real.accept(kmap_fd_seen(fd), addr, len)));
+	return accepted(
+		fd, kmap_ret(kmap_real.accept(kmap_fd_seen(fd), addr, len)));
 }
 
 KMAP_EXPORT int
@@ -30,7 +32,8 @@ int
 kmap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	return accepted(fd,
-		kmap_ret(kmap_real.accept4(kmap_fd_seen(fd), addr, len, flags)));
+		kmap_ret(
+			kmap_real.accept4(kmap_fd_seen(fd), addr, len, flags)));
 }
 
 KMAP_EXPORT int

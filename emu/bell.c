@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "wait.h"
@@ -11,7 +12,7 @@
  * because peers keep it: a waiting place that ends gives both back, and the
  * next one takes them. Beyond KMAP_BELLS places share the common one.
  */
-#define KMAP_BELLS	62
+#define KMAP_BELLS 62
 
 static struct {
 	int bell_plus1;
@@ -22,8 +23,8 @@ static struct kmap_lock bells_lock;
 static int
 bell_make(void)
 {
-	return kmap_fd_hide(kmap_sys_raise(kmap_sys_eventfd(0,
-	    EFD_CLOEXEC | EFD_NONBLOCK)));
+	return kmap_fd_hide(kmap_sys_raise(
+		kmap_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
 }
 
 int

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -49,7 +50,8 @@ openat(int dir, const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 		va_end(ap);
 	}
-	return kmap_fd_born(kmap_real.openat(kmap_fd_seen(dir), path, flags, mode));
+	return kmap_fd_born(
+		kmap_real.openat(kmap_fd_seen(dir), path, flags, mode));
 }
 KMAP_ALIAS_OF(openat64, openat);
 

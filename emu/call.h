@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The shape of a wrapper. Three layers: kmap_real.x is libc's, kmap_x is the
  * hook (returns -errno), the exported x has no logic and alone writes errno.

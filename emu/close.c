@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -36,8 +37,8 @@ kmap_close_range(unsigned int first, unsigned int last, int flags)
 		first > last)
 		return kmap_ret(kmap_real.close_range(first, last, flags));
 	if (!(flags & CLOSE_RANGE_CLOEXEC) && !kmap_vfork_child())
-		for (unsigned int i = first; i <= last && i < KMAP_FD_CHUNK *
-			KMAP_FD_CHUNKS; i++) {
+		for (unsigned int i = first;
+			i <= last && i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
 			if (kmap_fdslot(i) == NULL)
 				i |= KMAP_FD_CHUNK - 1;
 			else if (!kmap_fd_hidden(i))
@@ -45,8 +46,7 @@ kmap_close_range(unsigned int first, unsigned int last, int flags)
 		}
 	/* Around the library's own. */
 	for (;;) {
-		int hidden = first > INT_MAX ? -1 :
-			kmap_fd_next_hidden(first);
+		int hidden = first > INT_MAX ? -1 : kmap_fd_next_hidden(first);
 
 		if (hidden < 0 || (unsigned int)hidden > last)
 			return kmap_ret(

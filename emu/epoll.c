@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -22,13 +23,13 @@
 #include "testpoint.h"
 #include "wake.h"
 
-#define MS		1000000u
+#define MS 1000000u
 /* Waits that user space may answer before the kernel's fds are looked at. */
-#define KERNEL_EACH	8u
-#define ALWAYS		((uint32_t)(EPOLLERR | EPOLLHUP))
-#define FLAGS		((uint32_t)(EPOLLET | EPOLLONESHOT | \
-			    EPOLLEXCLUSIVE | EPOLLWAKEUP))
-#define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
+#define KERNEL_EACH 8u
+#define ALWAYS ((uint32_t)(EPOLLERR | EPOLLHUP))
+#define FLAGS                                                                  \
+	((uint32_t)(EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP))
+#define CARRIER_EVENTS ((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
 
 /*
  * ---- memory: type-stable. Sets are private; items lie where a fork shares
@@ -48,7 +49,7 @@ item_alloc(void)
 	kmap_lock(&pool_lock);
 	if (item_free == NULL) {
 		it = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1);
+			MAP_SHARED | MAP_ANONYMOUS, -1);
 		for (int i = 0; it != NULL && i < 64; i++) {
 			it[i].next_free = item_free;
 			item_free = &it[i];
@@ -83,7 +84,8 @@ set_alloc(int fd)
 		set_free = s->next_free;
 	else
 		s = kmap_sys_mmap(KMAP_ROUND(sizeof(*s), KMAP_PAGE),
-		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+			PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1);
 	kmap_unlock(&pool_lock);
 	if (s == NULL)
 		return NULL;
@@ -149,7 +151,7 @@ items_room(struct kmap_set *s, int fd)
 	while (n <= (size_t)fd)
 		n *= 2;
 	p = kmap_sys_mmap(n * sizeof(*p), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (p == NULL)
 		return false;
 	if (s->nby_fd != 0) {
@@ -217,8 +219,8 @@ hot_remove(struct kmap_item *it)
  */
 struct kmap_set_shm {
 	struct kmap_lock lock;
-	kmap_a32 changed;	/* 1: look at all; 2: and take all for new */
-	kmap_a32 sleepers;	/* those of children */
+	kmap_a32 changed; /* 1: look at all; 2: and take all for new */
+	kmap_a32 sleepers; /* those of children */
 };
 
 static void ring_set(struct kmap_set *s);
@@ -226,8 +228,9 @@ static void ring_set(struct kmap_set *s);
 static bool
 others_sleep(const struct kmap_set *s)
 {
-	return a_load(&s->sleepers) != 0 || (kmap_unlikely(s->shm != NULL) &&
-	    (s->forked || a_load(&s->shm->sleepers) != 0));
+	return a_load(&s->sleepers) != 0 ||
+		(kmap_unlikely(s->shm != NULL) &&
+			(s->forked || a_load(&s->shm->sleepers) != 0));
 }
 
 static void
@@ -255,8 +258,8 @@ live_valid(const struct kmap_item *it)
 {
 	const struct kmap_item *l = it->live;
 
-	return l->set == it->set && l->fd == it->fd && (!l->tagged ||
-	    (it->ent != NULL && l->ep == it->ent->ep));
+	return l->set == it->set && l->fd == it->fd &&
+		(!l->tagged || (it->ent != NULL && l->ep == it->ent->ep));
 }
 
 static void
@@ -290,8 +293,8 @@ live_bring(struct kmap_set *s)
 			continue;
 		l = it->live;
 		news |= it->active != l->active || it->events != l->events ||
-		    it->data != l->data || it->fired != l->fired ||
-		    (it->look && !l->look) || (it->trigger && !l->trigger);
+			it->data != l->data || it->fired != l->fired ||
+			(it->look && !l->look) || (it->trigger && !l->trigger);
 		live_copy(l, it);
 	}
 	if (news && a_load(&s->shm->changed) == 0) {
@@ -358,8 +361,8 @@ set_unlock(struct kmap_set *s)
 static uint64_t
 tag_of(const struct kmap_item *it)
 {
-	return it->set->base + ((uint64_t)(it->gen & 0xffff) << 24 |
-	    (uint32_t)it->fd);
+	return it->set->base +
+		((uint64_t)(it->gen & 0xffff) << 24 | (uint32_t)it->fd);
 }
 
 static bool
@@ -381,19 +384,19 @@ base_choose(struct kmap_set *s)
 	bool again;
 
 	do {
-		kmap_syscall(SYS_getrandom, &s->base, sizeof(s->base), 1, 0, 0,
-		    0);
+		kmap_syscall(
+			SYS_getrandom, &s->base, sizeof(s->base), 1, 0, 0, 0);
 		again = s->base > UINT64_MAX - (UINT64_C(1) << 42);
 		for (size_t i = 0; i < s->nby_fd && !again; i++)
 			again = s->by_fd[i] != NULL &&
-			    is_tag(s, s->by_fd[i]->data);
+				is_tag(s, s->by_fd[i]->data);
 	} while (again);
 }
 
 static bool
 attach_bell(struct kmap_set *s)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 
 	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
 	if (s->bell >= 0)
@@ -413,7 +416,7 @@ attach_bell(struct kmap_set *s)
 static bool
 attach(struct kmap_set *s, int common)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	int r;
 
 	ev.data.u64 = s->base + (UINT64_C(1) << 40) + 1;
@@ -445,8 +448,8 @@ ring_set(struct kmap_set *s)
 static int
 register_tag(struct kmap_item *it, int op)
 {
-	struct epoll_event ev = { .events = CARRIER_EVENTS |
-		(it->kernel_out ? EPOLLOUT : 0u) };
+	struct epoll_event ev = {
+		.events = CARRIER_EVENTS | (it->kernel_out ? EPOLLOUT : 0u)};
 
 	ev.data.u64 = tag_of(it);
 	return kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
@@ -458,7 +461,7 @@ register_tag(struct kmap_item *it, int op)
  * its tag, and what the change itself reports is no edge.
  */
 struct edges {
-	uint64_t came;		/* bytes and FIN */
+	uint64_t came; /* bytes and FIN */
 	uint32_t state;
 	bool full;
 	bool pends;
@@ -467,7 +470,7 @@ struct edges {
 static void
 edges_now(const struct kmap_item *it, struct edges *x)
 {
-	struct tcp_info ti = { 0 };
+	struct tcp_info ti = {0};
 	socklen_t len = sizeof(ti);
 
 	kmap_sys_getsockopt(it->fd, IPPROTO_TCP, TCP_INFO, &ti, &len);
@@ -483,7 +486,7 @@ edges_before(struct kmap_item *it, struct edges *x)
 {
 	edges_now(it, x);
 	x->full = (it->events & EPOLLOUT) &&
-	    !(kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT);
+		!(kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT);
 	/* Too many pend to see them all: one too many is told then. */
 	x->pends = !bells_clear(it->set) || stash_take(it->set, it->data);
 }
@@ -502,21 +505,21 @@ edges_after(struct kmap_item *it, struct edges *x)
 		edges_now(it, &now);
 	} while (seen.came != now.came || seen.state != now.state);
 	it->trigger = x->pends || !all || now.state != x->state ||
-	    (now.came != x->came && (it->events & (EPOLLIN | EPOLLRDNORM |
-	    EPOLLRDHUP))) ||
-	    (x->full && (kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT));
+		(now.came != x->came &&
+			(it->events & (EPOLLIN | EPOLLRDNORM | EPOLLRDHUP))) ||
+		(x->full && (kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT));
 }
 
 /* The events of a registration from a line of fdinfo; false: another's. */
 static bool
 fdinfo_line(const char *p, const char *end, const struct kmap_item *it,
-    uint32_t *events)
+	uint32_t *events)
 {
-	uint64_t v[3] = { 0, 0, 0 };
+	uint64_t v[3] = {0, 0, 0};
 	static const struct {
 		const char *name;
 		unsigned int base;
-	} field[] = { { "tfd:", 10 }, { "events:", 16 }, { "data:", 16 } };
+	} field[] = {{"tfd:", 10}, {"events:", 16}, {"data:", 16}};
 
 	for (unsigned int i = 0; i < 3; i++) {
 		size_t n = strlen(field[i].name);
@@ -526,8 +529,9 @@ fdinfo_line(const char *p, const char *end, const struct kmap_item *it,
 		for (p += n; p < end && *p == ' '; p++)
 			;
 		for (; p < end && *p != ' '; p++)
-			v[i] = v[i] * field[i].base + (unsigned int)(*p <= '9' ?
-			    *p - '0' : *p - 'a' + 10);
+			v[i] = v[i] * field[i].base +
+				(unsigned int)(*p <= '9' ? *p - '0'
+							 : *p - 'a' + 10);
 		for (; p < end && *p == ' '; p++)
 			;
 	}
@@ -558,16 +562,16 @@ item_spent(const struct kmap_item *it)
 	for (at = 18; buf[at] == '0' && buf[at + 1] != '\0'; at++)
 		;
 	memmove(buf + 18, buf + at, 18 + 10 + 1 - at);
-	fd = (int)kmap_syscall(SYS_openat, AT_FDCWD, buf, O_RDONLY | O_CLOEXEC,
-	    0, 0, 0);
+	fd = (int)kmap_syscall(
+		SYS_openat, AT_FDCWD, buf, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return -1;
 	while ((n = kmap_sys_read(fd, buf + have, sizeof(buf) - have)) > 0) {
 		char *line = buf;
 
 		have += (size_t)n;
-		while ((nl = memchr(line, '\n', have - (size_t)(line - buf)))
-		    != NULL) {
+		while ((nl = memchr(line, '\n', have - (size_t)(line - buf))) !=
+			NULL) {
 			if (fdinfo_line(line, nl, it, &events))
 				spent = (events & ~FLAGS) == 0;
 			line = nl + 1;
@@ -629,7 +633,7 @@ static bool
 item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 {
 	struct kmap_set *s = it->set;
-	struct edges x = { .full = false };
+	struct edges x = {.full = false};
 	bool et = !fresh && (it->events & EPOLLET);
 	int r, spent = 0;
 
@@ -676,8 +680,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 		edges_after(it, &x);
 	/* Who sleeps there has not armed it, nor seen what was taken. */
 	a_fence();
-	if (others_sleep(s) ||
-	    (s->nstash != 0 && a_load(&s->watched) != 0))
+	if (others_sleep(s) || (s->nstash != 0 && a_load(&s->watched) != 0))
 		ring_set(s);
 	return true;
 }
@@ -693,8 +696,8 @@ static void
 item_untag(struct kmap_item *it)
 {
 	/* A spent one stays so, but for the end of the connection. */
-	struct epoll_event ev = { .data.u64 = it->data,
-		.events = it->fired ? it->events & FLAGS : it->events };
+	struct epoll_event ev = {.data.u64 = it->data,
+		.events = it->fired ? it->events & FLAGS : it->events};
 
 	if (!it->tagged)
 		return;
@@ -702,8 +705,8 @@ item_untag(struct kmap_item *it)
 	shown_as(it, KMAP_PUB_UNWATCHED);
 	it->tagged = false;
 	it->ent = NULL;
-	kmap_sys_epoll_ctl(it->set->fd, it->active ? EPOLL_CTL_MOD :
-	    EPOLL_CTL_DEL, it->fd, &ev);
+	kmap_sys_epoll_ctl(it->set->fd,
+		it->active ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, it->fd, &ev);
 }
 
 /* ---- from the fd table ---- */
@@ -760,15 +763,15 @@ kmap_items_close(int fd, bool keep)
 
 /* Calls fn for each registration of an endpoint of this process. */
 static bool
-items_each(struct kmap_ent *e, bool (*fn)(struct kmap_item *,
-    struct kmap_ent *))
+items_each(
+	struct kmap_ent *e, bool (*fn)(struct kmap_item *, struct kmap_ent *))
 {
 	bool ok = true;
 	int left = (int)a_load(&e->fds);
 
 	kmap_lock(&kmap_fdtab_lock);
-	for (int fd = left == 1 ? e->fd : 0; left > 0 &&
-	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+	for (int fd = left == 1 ? e->fd : 0;
+		left > 0 && fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
 		struct kmap_fdslot *sl = kmap_fdslot(fd);
 
 		if (sl == NULL) {
@@ -779,7 +782,7 @@ items_each(struct kmap_ent *e, bool (*fn)(struct kmap_item *,
 			continue;
 		left--;
 		for (struct kmap_item *it = sl->items; it != NULL;
-		    it = it->next_of_fd) {
+			it = it->next_of_fd) {
 			set_lock(it->set);
 			ok = fn(it, e) && ok;
 			set_unlock(it->set);
@@ -873,7 +876,7 @@ set_fork(struct kmap_set *s)
 		base_choose(s);
 	attach_bell(s);
 	s->shm = kmap_sys_mmap(KMAP_PAGE, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1);
+		MAP_SHARED | MAP_ANONYMOUS, -1);
 	kmap_unlock(&s->lock);
 }
 
@@ -972,7 +975,7 @@ set_touch(struct kmap_set *s)
 static void
 set_hand_over(struct kmap_set *s)
 {
-	static const struct timespec ms = { 0, MS };
+	static const struct timespec ms = {0, MS};
 
 	for (int i = 0; i < 20 && a_load(&s->shm->changed) != 0; i++)
 		kmap_syscall(SYS_nanosleep, &ms, NULL, 0, 0, 0, 0);
@@ -1032,7 +1035,7 @@ kmap_bells_take(void)
 	struct kmap_link *l;
 
 	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next)) {
+		l = atomic_load(&l->next)) {
 		kmap_link_poll(l);
 		if (kmap_unlikely(l->inherited)) {
 			/* The parent takes the bits: look at all of ours. */
@@ -1055,8 +1058,7 @@ own_bells_take(struct kmap_set *s)
 	kmap_bells_take();
 	if (s->id < 0)
 		return;
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		if (!l->inherited && kmap_wake_pending(l, (unsigned int)s->id))
 			kmap_wake_take(l, (unsigned int)s->id, rung, NULL);
 }
@@ -1068,11 +1070,12 @@ bells_pending(const struct kmap_set *s)
 
 	/* An inherited link's bits are the parent's to take; they may stand
 	 * for ever. */
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		if (!l->inherited &&
-		    (kmap_wake_pending(l, KMAP_PLACE_COMMON) ||
-		    (s->id >= 0 && kmap_wake_pending(l, (unsigned int)s->id))))
+			(kmap_wake_pending(l, KMAP_PLACE_COMMON) ||
+				(s->id >= 0 &&
+					kmap_wake_pending(
+						l, (unsigned int)s->id))))
 			return true;
 	return false;
 }
@@ -1084,8 +1087,9 @@ static void
 space_edge(struct kmap_ep *ep)
 {
 	if (a_load(&ep->tx.nospace) && ep->link != NULL &&
-	    (kmap_tx_on_ring(ep) ? kmap_tx_has_room(ep) :
-	    !kmap_tx_paced(ep)) && a_xchg(&ep->tx.nospace, 0u) != 0)
+		(kmap_tx_on_ring(ep) ? kmap_tx_has_room(ep)
+				     : !kmap_tx_paced(ep)) &&
+		a_xchg(&ep->tx.nospace, 0u) != 0)
 		a_add(&ep->tx.space_edges, 1u);
 }
 
@@ -1102,9 +1106,10 @@ item_edge(struct kmap_item *it, uint64_t tail, uint32_t nrec)
 	if (it->seen_space != a_load(&ep->tx.space_edges))
 		it->trigger = true;
 	/* A down record is no arrival: what follows it comes by TCP. */
-	if ((it->events & (EPOLLIN | EPOLLRDNORM)) && (tail != it->seen_tail ||
-	    (nrec != it->seen_nrec && !kmap_rx_on_ring(ep) &&
-	    kmap_rx_changed(it->ent))))
+	if ((it->events & (EPOLLIN | EPOLLRDNORM)) &&
+		(tail != it->seen_tail ||
+			(nrec != it->seen_nrec && !kmap_rx_on_ring(ep) &&
+				kmap_rx_changed(it->ent))))
 		it->trigger = true;
 	return it->trigger;
 }
@@ -1116,7 +1121,7 @@ item_wait_carrier(struct kmap_item *it)
 	struct kmap_ep *ep = it->ent->ep;
 
 	if (it->kernel_out || !(it->events & EPOLLOUT) || it->fired ||
-	    (ep->link != NULL && kmap_tx_on_ring(ep)) || kmap_tx_paced(ep))
+		(ep->link != NULL && kmap_tx_on_ring(ep)) || kmap_tx_paced(ep))
 		return;
 	it->kernel_out = true;
 	/* It reports at once if there is room by now. */
@@ -1143,20 +1148,21 @@ item_ready(struct kmap_item *it)
 			nrec = a_load_acq(&rx->shm->nrec);
 			tail = a_load_acq(&rx->shm->tail);
 		} else if (changed)
-			nrec = UINT32_MAX;	/* claimed just now */
+			nrec = UINT32_MAX; /* claimed just now */
 		if (!item_edge(it, tail, nrec))
 			return 0;
 		/* An edge of the carrier's that pends is the same one: what
 		 * came by TCP and by the ring meanwhile is told once. */
-		if (it->set->unlooked != 0 && (!kmap_rx_on_ring(ep) ||
-		    nrec != it->seen_nrec) && bells_clear(it->set))
+		if (it->set->unlooked != 0 &&
+			(!kmap_rx_on_ring(ep) || nrec != it->seen_nrec) &&
+			bells_clear(it->set))
 			it->set->unlooked = 0;
 		it->trigger = false;
 		it->seen_tail = tail;
 		it->seen_nrec = nrec;
 		it->seen_space = a_load(&ep->tx.space_edges);
 	} else if (!changed && !it->look && !(it->events & EPOLLOUT) &&
-	    (kmap_rx_on_ring(ep) || ep->link == NULL))
+		(kmap_rx_on_ring(ep) || ep->link == NULL))
 		return 0;
 	look = it->look;
 	ev = kmap_ready(it->ent, it->fd, (int)(it->events & ~FLAGS), &look);
@@ -1225,7 +1231,7 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 		*limit = kmap_min(*limit, KMAP_PACE_NS);
 	} else if (wants_out(it) && !it->kernel_out &&
-	    (!(it->events & EPOLLET) || !it->out_known)) {
+		(!(it->events & EPOLLET) || !it->out_known)) {
 		/* By TCP: the carrier's own edge tells of room. (For an edge
 		 * of ours item_wait_carrier has asked, once it was full.) */
 		it->kernel_out = true;
@@ -1282,7 +1288,7 @@ set_arm(struct kmap_set *s, uint64_t *limit)
 	if (ready)
 		return true;
 	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next)) {
+		l = atomic_load(&l->next)) {
 		kmap_wake_sleep_begin(l, KMAP_PLACE_COMMON);
 		if (s->id >= 0 && !l->inherited)
 			kmap_wake_sleep_begin(l, (unsigned int)s->id);
@@ -1310,7 +1316,7 @@ set_spill(struct kmap_set *s)
 
 		s->hot = it->next_hot;
 		if (ep == NULL || ep->link == NULL || !wants_out(it) ||
-		    !kmap_tx_on_ring(ep) || kmap_tx_has_room(ep))
+			!kmap_tx_on_ring(ep) || kmap_tx_has_room(ep))
 			continue;
 		kmap_tx_spill(it->ent);
 		it->look = true;
@@ -1353,7 +1359,7 @@ filter(struct kmap_set *s, struct epoll_event *evs, int n)
 		}
 		it = item_of(s, (int)(off & 0xffffff));
 		if (it == NULL || !it->tagged ||
-		    (it->gen & 0xffff) != off >> 24) {
+			(it->gen & 0xffff) != off >> 24) {
 			if (kmap_unlikely(s->forked))
 				tell_others(s, 2);
 			continue;
@@ -1371,7 +1377,7 @@ struct wait {
 	struct kmap_set *set;
 	struct epoll_event *evs;
 	int max;
-	uint64_t deadline;	/* 0: none; 1: do not wait */
+	uint64_t deadline; /* 0: none; 1: do not wait */
 	const sigset_t *mask;
 	struct kmap_ran ran;
 };
@@ -1414,7 +1420,7 @@ set_step(void *wait)
 
 struct set_sleep {
 	struct kmap_set *set;
-	bool child;		/* counted in the family's memory, too */
+	bool child; /* counted in the family's memory, too */
 };
 
 static void
@@ -1436,8 +1442,8 @@ kmap_set_left(struct kmap_set *s)
 static int
 set_sleep(struct wait *w, uint64_t stop)
 {
-	struct set_sleep z __attribute__((cleanup(set_sleep_end))) =
-	    { w->set, false };
+	struct set_sleep z
+		__attribute__((cleanup(set_sleep_end))) = {w->set, false};
 	uint64_t now;
 	int ms = -1, n;
 
@@ -1445,8 +1451,9 @@ set_sleep(struct wait *w, uint64_t stop)
 	if (stop != 0) {
 		now = kmap_now();
 		/* Rounded up: down, the last millisecond would spin. */
-		ms = stop <= now ? 0 : (int)kmap_min((stop - now + MS - 1) /
-		    MS, INT32_MAX);
+		ms = stop <= now
+			? 0
+			: (int)kmap_min((stop - now + MS - 1) / MS, INT32_MAX);
 	}
 	if (kmap_unlikely(w->set->forked && w->set->shm != NULL)) {
 		set_hand_over(w->set);
@@ -1458,9 +1465,9 @@ set_sleep(struct wait *w, uint64_t stop)
 		return -EINTR;
 	kmap_stats_count(KMAP_STAT_sleeps);
 	KMAP_TESTPOINT("sleep", -1);
-	n = w->mask != NULL ?
-	    kmap_real.epoll_pwait(w->set->fd, w->evs, w->max, ms, w->mask) :
-	    kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
+	n = w->mask != NULL
+		? kmap_real.epoll_pwait(w->set->fd, w->evs, w->max, ms, w->mask)
+		: kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
 	kmap_nap_over();
 	return n < 0 ? -errno : n;
 }
@@ -1471,8 +1478,7 @@ last_rung(const struct kmap_set *s)
 	struct kmap_link *l;
 	uint64_t at = 0;
 
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		at = kmap_max(at, kmap_rung_at(l, s->id));
 	return at;
 }
@@ -1518,8 +1524,8 @@ set_wait(struct wait *w)
 		if (w->deadline != 0 && t0 >= w->deadline && !first)
 			break;
 		first = false;
-		n = others_sleep(s) ? 0 :
-		    kmap_spin(&s->policy, t0, set_step, w);
+		n = others_sleep(s) ? 0
+				    : kmap_spin(&s->policy, t0, set_step, w);
 		if (n != 0)
 			break;
 		limit = UINT64_MAX;
@@ -1532,16 +1538,16 @@ set_wait(struct wait *w)
 		set_unlock(s);
 		stop = w->deadline;
 		if (limit != UINT64_MAX)
-			stop = stop != 0 ? kmap_min(stop, t0 + limit) :
-			    t0 + limit;
+			stop = stop != 0 ? kmap_min(stop, t0 + limit)
+					 : t0 + limit;
 		n = set_sleep(w, stop);
 		if (n < 0)
 			return n;
 		own_bells_take(s);
 		set_lock(s);
 		if (n > 0)
-			kmap_policy_woken(&s->policy, t0, last_rung(s),
-			    kmap_now());
+			kmap_policy_woken(
+				&s->policy, t0, last_rung(s), kmap_now());
 		else
 			kmap_policy_timed_out(&s->policy);
 		if (n == 0 && limit != UINT64_MAX)
@@ -1569,7 +1575,7 @@ told_once(const struct kmap_set *s, uint64_t data)
 		const struct kmap_item *it = s->by_fd[i];
 
 		if (it != NULL && !it->tagged && it->data == data &&
-		    (it->events & (EPOLLET | EPOLLONESHOT)))
+			(it->events & (EPOLLET | EPOLLONESHOT)))
 			return true;
 	}
 	return false;
@@ -1657,8 +1663,9 @@ static struct kmap_set *
 nested_of(struct kmap_set *s, unsigned int i)
 {
 	/* Of a number that was closed meanwhile the item is gone. */
-	struct kmap_set *in = item_of(s, s->nested[i]) == NULL ? NULL :
-	    set_of(s->nested[i], false);
+	struct kmap_set *in = item_of(s, s->nested[i]) == NULL
+		? NULL
+		: set_of(s->nested[i], false);
 
 	return in != NULL && in != s && kmap_set_concerns(in) ? in : NULL;
 }
@@ -1686,7 +1693,7 @@ nested_vain(struct kmap_set *s, const struct epoll_event *ev)
 		const struct kmap_item *it = item_of(s, s->nested[i]);
 
 		if (it == NULL || it->data != ev->data.u64 ||
-		    (in = nested_of(s, i)) == NULL)
+			(in = nested_of(s, i)) == NULL)
 			continue;
 		kmap_set_watch(in);
 		return !(kmap_sys_poll1(s->nested[i], POLLIN) & POLLIN);
@@ -1710,20 +1717,21 @@ plain_sleep(const struct wait *w, int ms, const struct timespec *ts)
 	int n;
 
 	if (ts != NULL && kmap_real_has(KMAP_epoll_pwait2))
-		n = kmap_real.epoll_pwait2(w->set->fd, w->evs, w->max, ts,
-		    w->mask);
+		n = kmap_real.epoll_pwait2(
+			w->set->fd, w->evs, w->max, ts, w->mask);
 	else
-		n = w->mask != NULL ? kmap_real.epoll_pwait(w->set->fd, w->evs,
-		    w->max, ms, w->mask) : kmap_real.epoll_wait(w->set->fd,
-		    w->evs, w->max, ms);
+		n = w->mask != NULL
+			? kmap_real.epoll_pwait(
+				  w->set->fd, w->evs, w->max, ms, w->mask)
+			: kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
 	return n < 0 ? -errno : n;
 }
 
 static int
 plain_sleep_noted(const struct wait *w, int ms, const struct timespec *ts)
 {
-	struct set_sleep z __attribute__((cleanup(set_sleep_end))) =
-	    { w->set, false };
+	struct set_sleep z
+		__attribute__((cleanup(set_sleep_end))) = {w->set, false};
 
 	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
 	return plain_sleep(w, ms, ts);
@@ -1741,9 +1749,10 @@ plain_wait(const struct wait *w, const struct timespec *ts)
 		ms = 0;
 	else if (w->deadline != 0) {
 		now = kmap_now();
-		ms = w->deadline <= now ? 0 :
-		    (int)kmap_min((w->deadline - now + MS - 1) / MS,
-		    INT32_MAX);
+		ms = w->deadline <= now
+			? 0
+			: (int)kmap_min(
+				  (w->deadline - now + MS - 1) / MS, INT32_MAX);
 	}
 	if (w->deadline == 1)
 		return plain_sleep(w, ms, ts);
@@ -1769,17 +1778,17 @@ nested_wait(struct wait *w, const struct timespec *ts)
 		int n, kept = 0;
 
 		if (limit != UINT64_MAX && w->deadline != 1)
-			part.deadline = w->deadline == 0 ? now + limit :
-			    kmap_min(w->deadline, now + limit);
-		n = plain_wait(&part, part.deadline == w->deadline ? ts :
-		    NULL);
+			part.deadline = w->deadline == 0
+				? now + limit
+				: kmap_min(w->deadline, now + limit);
+		n = plain_wait(&part, part.deadline == w->deadline ? ts : NULL);
 		if (n < 0)
 			return n;
 		for (int i = 0; i < n; i++)
 			if (!nested_vain(s, &w->evs[i]))
 				w->evs[kept++] = w->evs[i];
 		if (kept > 0 || w->deadline == 1 ||
-		    (w->deadline != 0 && kmap_now() >= w->deadline))
+			(w->deadline != 0 && kmap_now() >= w->deadline))
 			return kept;
 		for (unsigned int i = 0; n == 0 && i < s->nnested; i++)
 			if (nested_of(s, i) != NULL)
@@ -1797,15 +1806,15 @@ any_wait(struct wait *w, const struct timespec *ts)
 
 	w->ran = kmap_ran_now();
 	if (a_load_acq(&s->tagged) == 0) {
-		n = kmap_unlikely(s->nnested != 0) ? nested_wait(w, ts) :
-		    plain_wait(w, ts);
+		n = kmap_unlikely(s->nnested != 0) ? nested_wait(w, ts)
+						   : plain_wait(w, ts);
 		if (n < 0 || a_load_acq(&s->tagged) == 0)
 			return n;
 		set_lock(s);
 		n = filter(s, w->evs, n);
 		set_unlock(s);
 		if (n > 0 || w->deadline == 1 ||
-		    (w->deadline != 0 && kmap_now() >= w->deadline))
+			(w->deadline != 0 && kmap_now() >= w->deadline))
 			return n;
 	}
 	return set_wait(w);
@@ -1814,8 +1823,9 @@ any_wait(struct wait *w, const struct timespec *ts)
 static uint64_t
 deadline_ms(int timeout)
 {
-	return timeout < 0 ? 0 : timeout == 0 ? 1 :
-	    kmap_now() + (uint64_t)timeout * MS;
+	return timeout < 0     ? 0
+		: timeout == 0 ? 1
+			       : kmap_now() + (uint64_t)timeout * MS;
 }
 
 /* The way in which its endpoints are waited for is known from now on. */
@@ -1849,8 +1859,10 @@ waited(int ep, struct epoll_event *ev, int max)
 	set_touch(s);
 	if (kmap_unlikely(a_load(&s->waited) == 0))
 		first_wait(s);
-	if (max <= 0 || (a_load_acq(&s->tagged) != 0 &&
-	    (!kmap_probe(ev) || !kmap_probe((char *)(ev + max) - 1))))
+	if (max <= 0 ||
+		(a_load_acq(&s->tagged) != 0 &&
+			(!kmap_probe(ev) ||
+				!kmap_probe((char *)(ev + max) - 1))))
 		return NULL;
 	return s;
 }
@@ -1887,8 +1899,10 @@ KMAP_SELF(epoll_create1);
 static bool
 exclusive_bad(uint32_t ev)
 {
-	return (ev & EPOLLEXCLUSIVE) && (ev & ~(uint32_t)(EPOLLIN | EPOLLOUT |
-	    EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE));
+	return (ev & EPOLLEXCLUSIVE) &&
+		(ev &
+			~(uint32_t)(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP |
+				EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE));
 }
 
 static void
@@ -1910,8 +1924,8 @@ static void
 item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
 {
 	struct kmap_fdslot *sl = kmap_fdslot_make(fd);
-	struct kmap_item *it = sl == NULL || !items_room(s, fd) ? NULL :
-	    item_alloc();
+	struct kmap_item *it =
+		sl == NULL || !items_room(s, fd) ? NULL : item_alloc();
 	struct kmap_ent *e = sl == NULL ? NULL : atomic_load(&sl->ent);
 
 	if (it == NULL) {
@@ -1926,7 +1940,7 @@ item_add(struct kmap_set *s, int fd, const struct epoll_event *ev)
 	sl->items = it;
 	item_set(it, ev);
 	if (e != NULL && kmap_rx_gated(e) &&
-	    (e->ep->link != NULL || e->preconsent))
+		(e->ep->link != NULL || e->preconsent))
 		item_tag_as(it, e, true);
 }
 
@@ -1948,8 +1962,8 @@ ctl_tagged(struct kmap_set *s, int op, int fd, const struct epoll_event *ev)
 		return 0;
 	case EPOLL_CTL_MOD:
 		if (!it->active)
-			return (ev->events & EPOLLEXCLUSIVE) ? -EINVAL :
-			    -ENOENT;
+			return (ev->events & EPOLLEXCLUSIVE) ? -EINVAL
+							     : -ENOENT;
 		if ((ev->events & EPOLLEXCLUSIVE) || it->exclusive)
 			return -EINVAL;
 		item_set(it, ev);
@@ -2035,18 +2049,19 @@ kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 static int
 ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-	struct epoll_event copy = { 0 };
+	struct epoll_event copy = {0};
 	struct kmap_set *s = set_of(ep, false);
 	int r;
 
 	if (kmap_vfork_child() || fd < 0 || ep < 0 ||
-	    (op != EPOLL_CTL_DEL && kmap_copy(&copy, ev, sizeof(copy)) != 0))
+		(op != EPOLL_CTL_DEL &&
+			kmap_copy(&copy, ev, sizeof(copy)) != 0))
 		return kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
 	if (s == NULL) {
 		/* Is it one at all? The kernel says so first. */
 		r = kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
 		if (r != 0 || op != EPOLL_CTL_ADD ||
-		    (s = set_of(ep, true)) == NULL)
+			(s = set_of(ep, true)) == NULL)
 			return r;
 		kmap_lock(&kmap_fdtab_lock);
 		set_lock(s);
@@ -2089,10 +2104,11 @@ kmap_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 	struct kmap_set *s = waited(ep, ev, max);
 
 	if (s == NULL)
-		return kmap_ret(kmap_real.epoll_wait(kmap_fd_seen(ep), ev,
-			max, timeout));
-	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
-		NULL, { 0 } }, NULL);
+		return kmap_ret(kmap_real.epoll_wait(
+			kmap_fd_seen(ep), ev, max, timeout));
+	return any_wait(
+		&(struct wait){s, ev, max, deadline_ms(timeout), NULL, {0}},
+		NULL);
 }
 
 KMAP_EXPORT int
@@ -2109,11 +2125,11 @@ kmap_epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 	struct kmap_set *s = waited(ep, ev, max);
 
 	if (s == NULL || (mask != NULL && !kmap_probe(mask)))
-		return kmap_ret(
-			kmap_real.epoll_pwait(kmap_fd_seen(ep), ev, max,
-			timeout, mask));
-	return any_wait(&(struct wait){ s, ev, max, deadline_ms(timeout),
-		mask, { 0 } }, NULL);
+		return kmap_ret(kmap_real.epoll_pwait(
+			kmap_fd_seen(ep), ev, max, timeout, mask));
+	return any_wait(
+		&(struct wait){s, ev, max, deadline_ms(timeout), mask, {0}},
+		NULL);
 }
 
 KMAP_EXPORT int
@@ -2132,19 +2148,17 @@ kmap_epoll_pwait2(int ep, struct epoll_event *ev, int max,
 	uint64_t end = 0;
 
 	if (s == NULL || (mask != NULL && !kmap_probe(mask)) ||
-	    (timeout != NULL && (!kmap_probe(timeout) ||
-	    timeout->tv_sec < 0 ||
-	    (unsigned long)timeout->tv_nsec >= 1000000000)))
-		return kmap_ret(
-			kmap_real.epoll_pwait2(kmap_fd_seen(ep), ev, max,
-			timeout, mask));
+		(timeout != NULL &&
+			(!kmap_probe(timeout) || timeout->tv_sec < 0 ||
+				(unsigned long)timeout->tv_nsec >= 1000000000)))
+		return kmap_ret(kmap_real.epoll_pwait2(
+			kmap_fd_seen(ep), ev, max, timeout, mask));
 	if (timeout != NULL && timeout->tv_sec < 1000000000) {
 		end = (uint64_t)timeout->tv_sec * 1000000000u +
-		    (uint64_t)timeout->tv_nsec;
+			(uint64_t)timeout->tv_nsec;
 		end = end == 0 ? 1 : end + kmap_now();
 	}
-	return any_wait(&(struct wait){ s, ev, max, end, mask,
-		{ 0 } }, timeout);
+	return any_wait(&(struct wait){s, ev, max, end, mask, {0}}, timeout);
 }
 
 KMAP_EXPORT int

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -114,7 +115,8 @@ fexecve(int fd, char *const argv[], char *const envp[])
 {
 	int r;
 
-	r = kmap_ret(kmap_real.fexecve(kmap_fd_seen(fd), argv, kmap_exec_before(envp)));
+	r = kmap_ret(kmap_real.fexecve(
+		kmap_fd_seen(fd), argv, kmap_exec_before(envp)));
 	kmap_exec_failed();
 	return kmap_errno(r);
 }
@@ -125,8 +127,8 @@ execveat(int dir, const char *path, char *const argv[], char *const envp[],
 {
 	int r;
 
-	r = kmap_ret(kmap_real.execveat(kmap_fd_seen(dir), path,
-		 argv, kmap_exec_before(envp), flags));
+	r = kmap_ret(kmap_real.execveat(
+		kmap_fd_seen(dir), path, argv, kmap_exec_before(envp), flags));
 	kmap_exec_failed();
 	return kmap_errno(r);
 }
@@ -163,8 +165,8 @@ posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
  * it, so it is not looked for again when the program is spawned.
  */
 KMAP_EXPORT int
-posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *fa, int fd,
-	int fd2)
+posix_spawn_file_actions_adddup2(
+	posix_spawn_file_actions_t *fa, int fd, int fd2)
 {
 	if (kmap_fd_hidden(fd))
 		return EBADF;

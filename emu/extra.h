@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Exported names that this libc's headers do not declare: FORTIFY's, the
  * double-underscore ones, and those newer than the oldest libc we build on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The hooks behind the exported names, one for each call, in the file of its
  * family. They return what the call returns, or -errno.

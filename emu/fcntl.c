@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -17,8 +18,7 @@ kmap_fcntl(int fd, int cmd, void *arg)
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return kmap_duplicated(fd, r);
 	if (r >= 0 && e != NULL && cmd == F_SETFL) {
-		a_store(&e->ep->nonblock,
-			((long)arg & O_NONBLOCK) ? 1u : 0u);
+		a_store(&e->ep->nonblock, ((long)arg & O_NONBLOCK) ? 1u : 0u);
 		if ((long)arg & O_ASYNC)
 			kmap_go_down(e, fd, KMAP_WHY_ASYNC);
 	}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef KMAP_EMU_GUARD_H
 #define KMAP_EMU_GUARD_H
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -58,7 +59,7 @@ stands_behind(int sig, const struct sigaction *a)
 {
 	return is_handler(a) || (is_fault(sig) && a->sa_handler != SIG_IGN) ||
 		(is_fatal(sig) && a->sa_handler == SIG_DFL &&
-		kmap_stats_wanted());
+			kmap_stats_wanted());
 }
 
 static int
@@ -116,7 +117,7 @@ kmap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 static void
 die(int sig, const siginfo_t *si)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t one;
 
 	if (!is_fault(sig) || si->si_code <= 0)
@@ -172,8 +173,10 @@ handler(int sig, siginfo_t *si, void *ctx)
 
 	if (is_fault(sig) && kmap_self.fault != NULL && si->si_code > 0)
 		__builtin_longjmp(kmap_self.fault, 1);
-	if (kmap_self.crit != 0 && !(si->si_code > 0 && (is_fault(sig) ||
-		sig == SIGFPE || sig == SIGILL || sig == SIGTRAP))) {
+	if (kmap_self.crit != 0 &&
+		!(si->si_code > 0 &&
+			(is_fault(sig) || sig == SIGFPE || sig == SIGILL ||
+				sig == SIGTRAP))) {
 		put_off(sig, si, ctx);
 		return;
 	}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where the emulation enters the wrappers. Hooks return -errno and write no
  * errno; those named *_leave keep errno as the real call left it.
@@ -38,7 +39,8 @@ kmap_iocall_cleanup(struct kmap_iocall *c)
 }
 
 #define KMAP_IOCALL(c)                                                         \
-	struct kmap_iocall c __attribute__((cleanup(kmap_iocall_cleanup))) = { .fd = -1 }
+	struct kmap_iocall c                                                   \
+		__attribute__((cleanup(kmap_iocall_cleanup))) = {.fd = -1}
 
 /* A receiving call, in one form for all of them. */
 struct kmap_rxreq {
@@ -85,8 +87,9 @@ kmap_iocall_plain(struct kmap_iocall *c, int fd)
 	struct kmap_fdslot *s = kmap_fdslot(fd);
 
 	c->fd = fd;
-	c->ent = s == NULL ? NULL : atomic_load_explicit(&s->ent,
-	    memory_order_acquire);
+	c->ent = s == NULL
+		? NULL
+		: atomic_load_explicit(&s->ent, memory_order_acquire);
 	if (kmap_unlikely(c->ent != NULL))
 		return false;
 	if (s != NULL && kmap_unlikely(a_load(&s->hidden) != 0))
@@ -139,9 +142,10 @@ kmap_fd_born(int fd)
 {
 	struct kmap_fdslot *s = kmap_fdslot(fd);
 
-	if (s != NULL && kmap_unlikely(atomic_load(&s->ent) != NULL ||
-	    atomic_load(&s->set) != NULL || s->items != NULL ||
-	    a_load(&s->kind) != 0))
+	if (s != NULL &&
+		kmap_unlikely(atomic_load(&s->ent) != NULL ||
+			atomic_load(&s->set) != NULL || s->items != NULL ||
+			a_load(&s->kind) != 0))
 		kmap_fd_forget(fd);
 	return fd;
 }
@@ -240,9 +244,9 @@ void kmap_accepted(int listener, int fd);
 void kmap_fd_leave(int fd);
 /* io.c: sendfile and splice with an endpoint. */
 ssize_t kmap_sendfile_ring(int out, int in, off_t *off, size_t n);
-ssize_t kmap_splice_in(struct kmap_iocall *c, int out, size_t n,
-		       unsigned int flags);
-ssize_t kmap_splice_out(struct kmap_iocall *c, int in, size_t n,
-			unsigned int flags);
+ssize_t
+kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags);
+ssize_t
+kmap_splice_out(struct kmap_iocall *c, int in, size_t n, unsigned int flags);
 
 #endif

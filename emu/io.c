@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -14,12 +15,12 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define RWF_NOWAIT_	8
-#define RWF_NOSIGNAL_	0x100
+#define RWF_NOWAIT_ 8
+#define RWF_NOSIGNAL_ 0x100
 /* RWF_HIPRI, DSYNC, SYNC, NOWAIT, APPEND */
-#define RWF_PLAIN	0x1f
+#define RWF_PLAIN 0x1f
 /* A send longer than this is cut, so that it can move midway. */
-#define LONG_SEND	(100u << 10)
+#define LONG_SEND (100u << 10)
 
 /* ---- the kernel path: who is in there, and what it teaches ---- */
 
@@ -38,7 +39,7 @@ kmap_rx_kernel_slow(struct kmap_iocall *c)
 		return false;
 	}
 	if (a_load(&e->ep->role) == KMAP_CONNECTOR ||
-	    a_load(&e->ep->stage) == KMAP_PAIRED)
+		a_load(&e->ep->stage) == KMAP_PAIRED)
 		kmap_pair_tick(e, c->fd);
 	c->ep = e->ep;
 	if (!kmap_gate_enter(&c->ep->rx.gate)) {
@@ -81,7 +82,7 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	/* The byte of ours that asks a dead peer for its reset brings EPIPE,
 	 * which no receive on TCP gives. */
 	if (kmap_unlikely(c->ep->rx.frozen) && e->ep == c->ep &&
-	    (r == 0 || (r < 0 && saved == EPIPE)) && kmap_rx_lost(e)) {
+		(r == 0 || (r < 0 && saved == EPIPE)) && kmap_rx_lost(e)) {
 		errno = ECONNRESET;
 		return -1;
 	}
@@ -115,8 +116,8 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	}
 	kmap_pair_tick(e, c->fd);
 	stage = a_load(&e->ep->stage);
-	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED)
-	    && kmap_conf.upgrade != KMAP_NEVER)
+	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED) &&
+		kmap_conf.upgrade != KMAP_NEVER)
 		return false;
 	c->ep = e->ep;
 	if (!kmap_gate_enter(&c->ep->tx.gate))
@@ -177,14 +178,15 @@ static int
 rwf_asked(int rwf, bool tx)
 {
 	char b = 0;
-	struct iovec v = { &b, 1 };
-	int fd = kmap_sys_raise(kmap_real.socket(AF_UNIX, SOCK_STREAM |
-	    SOCK_CLOEXEC, 0)), r;
+	struct iovec v = {&b, 1};
+	int fd = kmap_sys_raise(
+		    kmap_real.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+	    r;
 
 	if (fd < 0)
 		return -EOPNOTSUPP;
-	r = (int)kmap_syscall(tx ? SYS_pwritev2 : SYS_preadv2, fd, &v, 1, -1,
-	    -1, rwf);
+	r = (int)kmap_syscall(
+		tx ? SYS_pwritev2 : SYS_preadv2, fd, &v, 1, -1, -1, rwf);
 	kmap_sys_close(fd);
 	return r == -EOPNOTSUPP ? r : 0;
 }
@@ -193,8 +195,9 @@ rwf_asked(int rwf, bool tx)
 static void
 put_inq(struct msghdr *msg, size_t room, int inq)
 {
-	struct cmsghdr h = { .cmsg_len = CMSG_LEN(sizeof(inq)),
-		.cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ };
+	struct cmsghdr h = {.cmsg_len = CMSG_LEN(sizeof(inq)),
+		.cmsg_level = IPPROTO_TCP,
+		.cmsg_type = TCP_CM_INQ};
 	char buf[CMSG_LEN(sizeof(inq))];
 
 	if (msg->msg_control == NULL || room < sizeof(h)) {
@@ -244,8 +247,8 @@ rx_outputs(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	m.msg_controllen = 0;
 	m.msg_flags = req->flags & MSG_CMSG_CLOEXEC;
 	if (kmap_unlikely(a_load(&c->ent->ep->inq)))
-		put_inq(&m, room, kmap_rx_hint(c->ent,
-		    kmap_carrier(c->ent, c->fd)));
+		put_inq(&m, room,
+			kmap_rx_hint(c->ent, kmap_carrier(c->ent, c->fd)));
 	return kmap_copy(req->msg, &m, sizeof(m));
 }
 
@@ -271,13 +274,13 @@ waiting_end(struct waiting *w)
 		kmap_sleep_end(w->ent);
 }
 
-#define WAITING(w) \
-	struct waiting w __attribute__((cleanup(waiting_end))) = { NULL }
+#define WAITING(w)                                                             \
+	struct waiting w __attribute__((cleanup(waiting_end))) = {NULL}
 
 /* -ERESTART: the endpoint went back to TCP for good; ask the kernel. */
 static ssize_t
 rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
-    size_t *done)
+	size_t *done)
 {
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
@@ -289,8 +292,8 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 	int r;
 
 	/* As sock_rcvlowat. */
-	target = op->flags & MSG_WAITALL ? want :
-	    kmap_min(e->ep->rcvlowat, want);
+	target = op->flags & MSG_WAITALL ? want
+					 : kmap_min(e->ep->rcvlowat, want);
 
 	for (;;) {
 		n = kmap_rx_try(e, kmap_carrier(e, c->fd), op);
@@ -304,7 +307,7 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 				/* Behind the end no more comes; but what came
 				 * before it is still to be seen. */
 				ended = kmap_sys_poll1(kmap_carrier(e, c->fd),
-				    POLLRDHUP) > 0;
+						POLLRDHUP) > 0;
 				if (ended)
 					continue;
 			} else {
@@ -321,7 +324,7 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 		ran.some = *done > 0;
 		waiting_begin(&w, e);
 		r = kmap_wait_one(e, c->fd, POLLIN, end, ran, &op->look,
-		    peeked ? op : NULL);
+			peeked ? op : NULL);
 		if (r != 0)
 			return r;
 		if (!kmap_rx_gated(e))
@@ -333,16 +336,17 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
  * calls cut the length first. */
 static int
 iter_of(struct kmap_iter *it, const struct iovec *iov, int cnt, bool vec,
-    bool whole)
+	bool whole)
 {
 	size_t n;
 
 	if (vec)
 		return kmap_iter_init(it, iov, (size_t)cnt);
 	n = kmap_min(iov->iov_len, KMAP_MAX_RW);
-	*it = (struct kmap_iter){ .iov = iov, .cnt = 1, .left = n };
-	return kmap_user_range(iov->iov_base, whole ? iov->iov_len : n) ? 0 :
-	    -EFAULT;
+	*it = (struct kmap_iter){.iov = iov, .cnt = 1, .left = n};
+	return kmap_user_range(iov->iov_base, whole ? iov->iov_len : n)
+		? 0
+		: -EFAULT;
 }
 
 int
@@ -352,8 +356,8 @@ kmap_rx_error(struct kmap_iocall *c)
 	int err = 0;
 	socklen_t len = sizeof(err);
 
-	kmap_sys_getsockopt(kmap_carrier(c->ent, c->fd), SOL_SOCKET, SO_ERROR,
-	    &err, &len);
+	kmap_sys_getsockopt(
+		kmap_carrier(c->ent, c->fd), SOL_SOCKET, SO_ERROR, &err, &len);
 	return err != 0 ? -err : kmap_ep_error(ep);
 }
 
@@ -364,15 +368,15 @@ kmap_rx_error(struct kmap_iocall *c)
 static ssize_t
 rx_nothing(struct kmap_iocall *c, const struct kmap_rxreq *req, bool nb)
 {
-	struct kmap_rx_op op = { .flags = MSG_PEEK, .pipe = -1 };
+	struct kmap_rx_op op = {.flags = MSG_PEEK, .pipe = -1};
 	char b;
-	struct iovec v = { &b, 1 };
+	struct iovec v = {&b, 1};
 	size_t done = 0;
 	ssize_t r;
 
-	op.it = (struct kmap_iter){ .iov = &v, .cnt = 1, .left = 1 };
-	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(c->ent->ep->rcvtimeo),
-	    &done);
+	op.it = (struct kmap_iter){.iov = &v, .cnt = 1, .left = 1};
+	r = rx_loop(
+		c, &op, nb, nb ? 0 : deadline_of(c->ent->ep->rcvtimeo), &done);
 	if (r == -ERESTART)
 		return rx_by_kernel(c, req);
 	return r < 0 ? r : rx_outputs(c, req);
@@ -382,9 +386,9 @@ ssize_t
 kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 {
 	struct kmap_ent *e = c->ent;
-	struct kmap_rx_op op = { .flags = req->flags, .pipe = -1 };
+	struct kmap_rx_op op = {.flags = req->flags, .pipe = -1};
 	bool sys5 = req->call == KMAP_read || req->call == KMAP_readv ||
-	    req->call == KMAP_preadv2;
+		req->call == KMAP_preadv2;
 	size_t done = 0;
 	ssize_t r;
 	bool nb;
@@ -394,7 +398,7 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
 		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
 	r = iter_of(&op.it, req->iov, req->iovcnt, req->vec,
-	    req->call == KMAP_read);
+		req->call == KMAP_read);
 	if (r != 0)
 		return r;
 	if (op.it.left == 0 && sys5)
@@ -405,7 +409,7 @@ kmap_rx(struct kmap_iocall *c, const struct kmap_rxreq *req)
 			return r;
 	}
 	nb = a_load(&e->ep->nonblock) || (req->flags & MSG_DONTWAIT) ||
-	    (req->rwf & RWF_NOWAIT_);
+		(req->rwf & RWF_NOWAIT_);
 	if (op.it.left == 0)
 		return rx_nothing(c, req, nb);
 	r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->rcvtimeo), &done);
@@ -434,7 +438,7 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
 
 /* What KMAP_UPGRADE=now gives the other end to answer an offer, once in a
  * connection's life and only in a long send. */
-#define MOMENT_NS	300000u
+#define MOMENT_NS 300000u
 
 static void
 offered_moment(struct kmap_ent *e, int fd)
@@ -442,7 +446,7 @@ offered_moment(struct kmap_ent *e, int fd)
 	uint64_t t0;
 
 	if (kmap_conf.upgrade != KMAP_NOW || e->moment_given ||
-	    a_load(&e->ep->stage) != KMAP_OFFERED)
+		a_load(&e->ep->stage) != KMAP_OFFERED)
 		return;
 	e->moment_given = true;
 	t0 = kmap_now();
@@ -450,7 +454,7 @@ offered_moment(struct kmap_ent *e, int fd)
 		kmap_sys_yield();
 		kmap_pair_look(e, fd);
 	} while (a_load(&e->ep->stage) == KMAP_OFFERED &&
-	    kmap_now() - t0 < MOMENT_NS);
+		kmap_now() - t0 < MOMENT_NS);
 }
 
 /*
@@ -464,8 +468,8 @@ tx_beside(struct kmap_iocall *c, const struct kmap_txreq *req)
 	struct msghdr m;
 
 	if (req->msg == NULL)
-		return kmap_ret(kmap_real.sendto(fd, NULL, 0, flags, req->addr,
-		    req->addrlen));
+		return kmap_ret(kmap_real.sendto(
+			fd, NULL, 0, flags, req->addr, req->addrlen));
 	m = *req->msg;
 	m.msg_iov = NULL;
 	m.msg_iovlen = 0;
@@ -474,7 +478,7 @@ tx_beside(struct kmap_iocall *c, const struct kmap_txreq *req)
 
 static ssize_t
 tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
-    size_t *done)
+	size_t *done)
 {
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
@@ -490,8 +494,9 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 		if (n >= 0) {
 			*done += (size_t)n;
 			ran.some = *done > 0;
-			if (n == 0 || (op->file >= 0 ? op->file_left :
-			    op->it.left) == 0)
+			if (n == 0 ||
+				(op->file >= 0 ? op->file_left : op->it.left) ==
+					0)
 				return 0;
 			if (!kmap_tx_gated(e)) {
 				kmap_pair_look(e, c->fd);
@@ -501,8 +506,8 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 			 * its SIGPIPE, by the next call: as the kernel does. */
 			op->flags |= MSG_NOSIGNAL;
 			if (!kmap_tx_on_ring(e->ep) &&
-			    (kmap_sys_poll1(kmap_carrier(e, c->fd), 0) &
-			    (POLLERR | POLLHUP)))
+				(kmap_sys_poll1(kmap_carrier(e, c->fd), 0) &
+					(POLLERR | POLLHUP)))
 				return -EPIPE;
 			continue;
 		}
@@ -519,7 +524,7 @@ ssize_t
 kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 {
 	struct kmap_ent *e = c->ent;
-	struct kmap_tx_op op = { .flags = req->flags, .file = -1 };
+	struct kmap_tx_op op = {.flags = req->flags, .file = -1};
 	size_t done = 0;
 	ssize_t r;
 	bool nb;
@@ -535,8 +540,10 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 		if (req->rwf & RWF_NOSIGNAL_)
 			op.flags |= MSG_NOSIGNAL;
 	}
-	if (kmap_unlikely(req->addr != NULL || (req->msg != NULL &&
-	    (req->msg->msg_name != NULL || req->msg->msg_controllen != 0)))) {
+	if (kmap_unlikely(req->addr != NULL ||
+		    (req->msg != NULL &&
+			    (req->msg->msg_name != NULL ||
+				    req->msg->msg_controllen != 0)))) {
 		r = tx_beside(c, req);
 		if (r < 0)
 			return r;
@@ -544,15 +551,16 @@ kmap_tx(struct kmap_iocall *c, const struct kmap_txreq *req)
 	if (req->iovcnt < 0 || req->iovcnt > IOV_MAX)
 		return req->msg != NULL ? -EMSGSIZE : -EINVAL;
 	r = iter_of(&op.it, req->iov, req->iovcnt, req->vec,
-	    req->call == KMAP_write);
+		req->call == KMAP_write);
 	if (r != 0)
 		return r;
 	/* writev's kind does nothing for nothing; write asks the socket. */
 	if (op.it.left == 0)
-		return req->call == KMAP_writev || req->call == KMAP_pwritev2 ?
-		    0 : tx_by_kernel(c, req);
+		return req->call == KMAP_writev || req->call == KMAP_pwritev2
+			? 0
+			: tx_by_kernel(c, req);
 	nb = nonblocking(e, c->fd) || (req->flags & MSG_DONTWAIT) ||
-	    (req->rwf & RWF_NOWAIT_);
+		(req->rwf & RWF_NOWAIT_);
 	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);
 	return r < 0 && done == 0 ? r : (ssize_t)done;
 }
@@ -574,7 +582,7 @@ file_refused(int out, int in, const int64_t *off)
 
 	if (kmap_real.fstat(in, &st) == 0 && S_ISREG(st.st_mode)) {
 		if (kmap_likely(st.st_size != 0) || pos < 0 ||
-		    kmap_real.pipe2(pp, O_CLOEXEC) != 0)
+			kmap_real.pipe2(pp, O_CLOEXEC) != 0)
 			return 0;
 		pos = 0;
 		r = kmap_ret(kmap_real.sendfile(pp[1], in, &pos, 1));
@@ -582,8 +590,7 @@ file_refused(int out, int in, const int64_t *off)
 		kmap_sys_close(pp[1]);
 		return r == -EINVAL ? -EINVAL : 0;
 	}
-	r = kmap_ret(kmap_real.sendfile(out, in, off != NULL ? &pos : NULL,
-	    0));
+	r = kmap_ret(kmap_real.sendfile(out, in, off != NULL ? &pos : NULL, 0));
 	return r < 0 ? (int)r : 0;
 }
 
@@ -591,15 +598,14 @@ ssize_t
 kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 {
 	KMAP_IOCALL(c);
-	struct kmap_tx_op op = { .file = in, .file_left = n };
+	struct kmap_tx_op op = {.file = in, .file_left = n};
 	int64_t pos = 0;
 	size_t done = 0;
 	ssize_t r;
 	bool nb;
 
 	if (kmap_tx_kernel(&c, out, n))
-		return kmap_tx_leave(&c,
-		    kmap_real.sendfile(out, in, off, n));
+		return kmap_tx_leave(&c, kmap_real.sendfile(out, in, off, n));
 	if (off != NULL) {
 		if (kmap_copy(&pos, off, sizeof(pos)) != 0)
 			return kmap_errno(-EFAULT);
@@ -612,8 +618,8 @@ kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 		return 0;
 	op.file_left = kmap_min(n, 0x7ffff000);
 	nb = nonblocking(c.ent, out);
-	r = tx_loop(&c, &op, nb, nb ? 0 : deadline_of(c.ent->ep->sndtimeo),
-	    &done);
+	r = tx_loop(
+		&c, &op, nb, nb ? 0 : deadline_of(c.ent->ep->sndtimeo), &done);
 	if (off != NULL && done > 0)
 		*off = pos;
 	return r < 0 && done == 0 ? kmap_errno(r) : (ssize_t)done;
@@ -624,7 +630,7 @@ kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 static int
 pipe_room(int out, unsigned int flags)
 {
-	struct pollfd p = { .fd = out, .events = POLLOUT };
+	struct pollfd p = {.fd = out, .events = POLLOUT};
 	int ev;
 
 	for (;;) {
@@ -632,7 +638,7 @@ pipe_room(int out, unsigned int flags)
 		if (ev & POLLERR) {
 			/* No reader is left. */
 			kmap_raw(SYS_tgkill, (long)kmap_sys_getpid(),
-			    (long)kmap_sys_gettid(), (long)SIGPIPE);
+				(long)kmap_sys_gettid(), (long)SIGPIPE);
 			return -EPIPE;
 		}
 		if (ev & POLLOUT)
@@ -648,7 +654,7 @@ pipe_room(int out, unsigned int flags)
 ssize_t
 kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags)
 {
-	struct kmap_rx_op op = { .pipe = out, .pipe_flags = flags };
+	struct kmap_rx_op op = {.pipe = out, .pipe_flags = flags};
 	struct kmap_ent *e = c->ent;
 	bool nb = a_load(&e->ep->nonblock);
 	size_t done = 0;
@@ -661,11 +667,11 @@ kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags)
 		if (r != 0)
 			return r;
 		op.it.left = n;
-		r = rx_loop(c, &op, nb, nb ? 0 :
-		    deadline_of(e->ep->rcvtimeo), &done);
+		r = rx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->rcvtimeo),
+			&done);
 		if (r == -ERESTART && done == 0)
-			return kmap_ret(kmap_real.splice(c->fd, NULL, out,
-			    NULL, n, flags));
+			return kmap_ret(kmap_real.splice(
+				c->fd, NULL, out, NULL, n, flags));
 		if (r != -ENOSPC || done > 0)
 			return r < 0 && done == 0 ? r : (ssize_t)done;
 	}
@@ -676,9 +682,9 @@ kmap_splice_in(struct kmap_iocall *c, int out, size_t n, unsigned int flags)
 ssize_t
 kmap_splice_out(struct kmap_iocall *c, int in, size_t n, unsigned int flags)
 {
-	struct kmap_tx_op op = { .file = in };
+	struct kmap_tx_op op = {.file = in};
 	struct kmap_ent *e = c->ent;
-	struct pollfd p = { .fd = in, .events = POLLIN };
+	struct pollfd p = {.fd = in, .events = POLLIN};
 	bool nb = nonblocking(e, c->fd) || (flags & SPLICE_F_NONBLOCK);
 	size_t done = 0;
 	ssize_t r;

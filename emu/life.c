@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -52,8 +53,9 @@ kmap_connected(int fd, const struct sockaddr *addr, socklen_t addrlen)
 
 	if (kmap_fd_ent(fd) != NULL || kmap_conf.inert)
 		return;
-	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) == 0
-	    && proto == IPPROTO_TCP)
+	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) ==
+			0 &&
+		proto == IPPROTO_TCP)
 		opened(fd, KMAP_CONNECTOR, addr, addrlen);
 }
 
@@ -66,13 +68,18 @@ kmap_listening(int fd)
 
 	if (kmap_likely(!kmap_obeying) || kmap_conf.inert)
 		return;
-	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) == 0
-	    && proto == IPPROTO_TCP)
+	if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) ==
+			0 &&
+		proto == IPPROTO_TCP)
 		kmap_obey(KMAP_LISTENS, fd, NULL, 0);
 }
 
 /* A listener's protocol is asked once and kept with its number. */
-enum { LISTENS_UNKNOWN, LISTENS_TCP, LISTENS_OTHER };
+enum {
+	LISTENS_UNKNOWN,
+	LISTENS_TCP,
+	LISTENS_OTHER
+};
 
 void
 kmap_accepted(int listener, int fd)
@@ -86,8 +93,8 @@ kmap_accepted(int listener, int fd)
 		int proto = 0;
 		socklen_t len = sizeof(proto);
 
-		if (kmap_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto,
-		    &len) != 0)
+		if (kmap_sys_getsockopt(
+			    fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) != 0)
 			return;
 		kind = proto == IPPROTO_TCP ? LISTENS_TCP : LISTENS_OTHER;
 		if (s != NULL)
@@ -104,10 +111,10 @@ static void
 reset_if_unread(struct kmap_ent *e, int fd)
 {
 	struct kmap_ep *ep = e->ep;
-	struct linger lg = { .l_onoff = 1 };
+	struct linger lg = {.l_onoff = 1};
 
 	if (ep->link == NULL || !kmap_kin_alone(ep) || ep->rx.frozen ||
-	    !kmap_rx_on_ring(ep) || kmap_ring_avail(&ep->rx.ring, 1) <= 0)
+		!kmap_rx_on_ring(ep) || kmap_ring_avail(&ep->rx.ring, 1) <= 0)
 		return;
 	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 }
@@ -118,7 +125,7 @@ ends(struct kmap_ent *e, int fd)
 {
 	reset_if_unread(e, fd);
 	if (e->ep->link != NULL && kmap_kin_alone(e->ep) &&
-	    kmap_tx_on_ring(e->ep))
+		kmap_tx_on_ring(e->ep))
 		kmap_tx_finish(e);
 	if (kmap_kin_alone(e->ep))
 		kmap_tx_last(e, fd);
@@ -143,22 +150,24 @@ kmap_fd_leave(int fd)
 		kmap_set_close(set, fd);
 	e = atomic_load(&s->ent);
 	if (s->items != NULL)
-		kmap_items_close(fd, e != NULL && (a_load(&e->fds) > 1 ||
-		    !kmap_kin_alone(e->ep)));
+		kmap_items_close(fd,
+			e != NULL &&
+				(a_load(&e->fds) > 1 ||
+					!kmap_kin_alone(e->ep)));
 	if (e == NULL)
 		return;
 	if (!kmap_ent_unlink(e, fd))
 		return;
 	if (a_load(&e->sleepers) != 0) {
-		int high = kmap_fd_hide(kmap_sys_fcntl(fd, F_DUPFD_CLOEXEC,
-		    fd + 1));
+		int high = kmap_fd_hide(
+			kmap_sys_fcntl(fd, F_DUPFD_CLOEXEC, fd + 1));
 
 		if (high >= 0) {
 			e->carrier = high;
 			/* Whoever leaves last closes; it may have left, and
 			 * may have closed. */
 			if (a_load_sc(&e->sleepers) != 0 ||
-			    atomic_exchange(&e->carrier, -1) < 0)
+				atomic_exchange(&e->carrier, -1) < 0)
 				return;
 			kmap_fd_hidden_close(high);
 		}
@@ -263,8 +272,8 @@ survives(const struct kmap_ent *e)
 {
 	int left = (int)a_load(&e->fds);
 
-	for (int fd = left == 1 ? e->fd : 0; left > 0 &&
-	    fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+	for (int fd = left == 1 ? e->fd : 0;
+		left > 0 && fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
 		struct kmap_fdslot *s = kmap_fdslot(fd);
 
 		if (s == NULL) {
@@ -306,8 +315,8 @@ static bool
 makes_child(int kind)
 {
 	return kind != KMAP_system && kind != KMAP_popen &&
-	    kind != KMAP_posix_spawn && kind != KMAP_posix_spawnp &&
-	    kind != KMAP_vfork && !kmap_vfork_child();
+		kind != KMAP_posix_spawn && kind != KMAP_posix_spawnp &&
+		kind != KMAP_vfork && !kmap_vfork_child();
 }
 
 void
@@ -482,8 +491,7 @@ fini(void)
 static void
 leave_ring(struct kmap_ent *e, void *why)
 {
-	if (kmap_kin_alone(e->ep) &&
-	    (e->ep->link != NULL || e->noffers != 0))
+	if (kmap_kin_alone(e->ep) && (e->ep->link != NULL || e->noffers != 0))
 		kmap_go_down(e, e->fd, (enum kmap_why)(uintptr_t)why);
 }
 
@@ -492,8 +500,9 @@ kmap_seccomp_filter(void)
 {
 	if (kmap_vfork_child())
 		return;
-	kmap_log(KMAP_INFO, "the program installs a seccomp filter: no more "
-	    "connections are moved");
+	kmap_log(KMAP_INFO,
+		"the program installs a seccomp filter: no more "
+		"connections are moved");
 	kmap_pair_stop(KMAP_WHY_SECCOMP);
 	kmap_ent_each(leave_ring, (void *)(uintptr_t)KMAP_WHY_SECCOMP);
 }
@@ -503,8 +512,9 @@ kmap_uring(void)
 {
 	if (kmap_vfork_child())
 		return;
-	kmap_log(KMAP_WARN, "the program uses io_uring, which reads and "
-	    "writes behind the wrappers: no more connections are moved");
+	kmap_log(KMAP_WARN,
+		"the program uses io_uring, which reads and "
+		"writes behind the wrappers: no more connections are moved");
 	kmap_pair_stop(KMAP_WHY_NO_CONSENT);
 	kmap_ent_each(leave_ring, (void *)(uintptr_t)KMAP_WHY_NO_CONSENT);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -58,8 +59,9 @@ kmap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 	const sigset_t *mask)
 {
 	if (concerns(fds, n) &&
-		(timeout == NULL || (timeout->tv_sec >= 0 &&
-			(unsigned long)timeout->tv_nsec < 1000000000)))
+		(timeout == NULL ||
+			(timeout->tv_sec >= 0 &&
+				(unsigned long)timeout->tv_nsec < 1000000000)))
 		return kmap_wait_fds(fds, n, deadline(timeout), mask);
 	return kmap_ret(kmap_real.ppoll(fds, n, timeout, mask));
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -124,8 +125,9 @@ raw_ppoll(const struct args *s)
 		r = timed_in(&w, (struct timespec *)s->c);
 	if (r)
 		return kmap_errno(r);
-	return timed_out(&w, kmap_ppoll((struct pollfd *)s->a, s->b,
-		w.left ? &w.t : NULL, m.use));
+	return timed_out(&w,
+		kmap_ppoll((struct pollfd *)s->a, s->b, w.left ? &w.t : NULL,
+			m.use));
 }
 
 static long
@@ -148,8 +150,9 @@ raw_pselect6(const struct args *s)
 		r = timed_in(&w, (struct timespec *)s->e);
 	if (r)
 		return kmap_errno(r);
-	return timed_out(&w, kmap_pselect(s->a, (fd_set *)s->b,
-		(fd_set *)s->c, (fd_set *)s->d, w.left ? &w.t : NULL, m.use));
+	return timed_out(&w,
+		kmap_pselect(s->a, (fd_set *)s->b, (fd_set *)s->c,
+			(fd_set *)s->d, w.left ? &w.t : NULL, m.use));
 }
 
 static long

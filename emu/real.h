@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libc's own functions: kmap_real.read(fd, buf, n).
  *

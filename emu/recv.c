@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -79,7 +80,8 @@ preadv2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
 	KMAP_IOCALL(c);
 
 	if (off != -1)
-		return kmap_real.preadv2(kmap_fd_seen(fd), iov, iovcnt, off, flags);
+		return kmap_real.preadv2(
+			kmap_fd_seen(fd), iov, iovcnt, off, flags);
 	if (kmap_rx_kernel(&c, fd)) {
 		ssize_t r = kmap_real.preadv2(c.fd, iov, iovcnt, off, flags);
 

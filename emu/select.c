@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -15,15 +16,15 @@
  * stand in them; what each poll event means for which set is the kernel's
  * table (fs/select.c).
  */
-#define IN_SET	(POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
-#define OUT_SET	(POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
-#define EX_SET	POLLPRI
+#define IN_SET (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
+#define OUT_SET (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
+#define EX_SET POLLPRI
 
 static bool
 has(const fd_set *s, int fd)
 {
-	return s != NULL && (((const unsigned long *)s)[fd / 64] >> (fd % 64) &
-		1);
+	return s != NULL &&
+		(((const unsigned long *)s)[fd / 64] >> (fd % 64) & 1);
 }
 
 static void
@@ -43,7 +44,8 @@ gather(struct pollfd *p, int n, fd_set *rd, fd_set *wr, fd_set *ex)
 	nfds_t k = 0;
 
 	for (int fd = 0; fd < n; fd++) {
-		short ev = (has(rd, fd) ? POLLIN | POLLRDNORM | POLLRDBAND : 0) |
+		short ev =
+			(has(rd, fd) ? POLLIN | POLLRDNORM | POLLRDBAND : 0) |
 			(has(wr, fd) ? POLLOUT | POLLWRNORM | POLLWRBAND : 0) |
 			(has(ex, fd) ? POLLPRI : 0);
 
@@ -145,7 +147,8 @@ kmap_select(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct timeval *timeout)
 	uint64_t end = 0;
 	int r;
 
-	if (possible(n, rd, wr, ex) && (timeout == NULL ||
+	if (possible(n, rd, wr, ex) &&
+		(timeout == NULL ||
 			(timeout->tv_sec >= 0 && timeout->tv_usec >= 0))) {
 		if (timeout != NULL)
 			end = deadline_ns(kmap_now(), timeout->tv_sec,
@@ -174,12 +177,14 @@ kmap_pselect(int n, fd_set *rd, fd_set *wr, fd_set *ex,
 	uint64_t end = 0;
 	int r;
 
-	if (possible(n, rd, wr, ex) && (timeout == NULL ||
+	if (possible(n, rd, wr, ex) &&
+		(timeout == NULL ||
 			(timeout->tv_sec >= 0 &&
-			(unsigned long)timeout->tv_nsec < 1000000000))) {
+				(unsigned long)timeout->tv_nsec <
+					1000000000))) {
 		if (timeout != NULL)
-			end = deadline_ns(kmap_now(), timeout->tv_sec,
-				timeout->tv_nsec);
+			end = deadline_ns(
+				kmap_now(), timeout->tv_sec, timeout->tv_nsec);
 		r = emulate(n, rd, wr, ex, end, mask);
 		if (r != -ENOSYS)
 			return r;

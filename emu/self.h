@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The code behind the exported names, for callers inside the library: a
  * call of the name itself would go to whoever interposes it before us.

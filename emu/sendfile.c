@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -28,8 +29,7 @@ from_endpoint(int out, int in, size_t n)
 	int fl;
 
 	if (!pipe_end(out, O_RDONLY, &fl) || kmap_rx_kernel(&c, in))
-		return kmap_rx_leave(&c,
-			kmap_real.sendfile(out, in, NULL, n));
+		return kmap_rx_leave(&c, kmap_real.sendfile(out, in, NULL, n));
 	return kmap_errno(kmap_splice_in(
 		&c, out, n, fl & O_NONBLOCK ? SPLICE_F_NONBLOCK : 0));
 }
@@ -70,19 +70,22 @@ kmap_splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 
 	/* One end is a pipe: offsets are for the others, sockets have none. */
 	if (inoff == NULL && outoff == NULL &&
-		!(flags & ~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE |
-			SPLICE_F_GIFT))) {
+		!(flags &
+			~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE |
+				SPLICE_F_GIFT))) {
 		if (kmap_fd_ent(in) != NULL && pipe_end(out, O_RDONLY, &fl) &&
 			!kmap_rx_kernel(&c, in))
-			return kmap_splice_in(&c, out, n, flags |
-				(fl & O_NONBLOCK ? SPLICE_F_NONBLOCK : 0));
+			return kmap_splice_in(&c, out, n,
+				flags |
+					(fl & O_NONBLOCK ? SPLICE_F_NONBLOCK
+							 : 0));
 		if (kmap_fd_ent(out) != NULL && pipe_end(in, O_WRONLY, &fl) &&
 			!kmap_tx_kernel(&c, out, 0))
 			return kmap_splice_out(&c, in, n, flags);
 	}
 	return kmap_spliced(&c,
-		kmap_real.splice(kmap_fd_seen(in), inoff,
-			kmap_fd_seen(out), outoff, n, flags));
+		kmap_real.splice(kmap_fd_seen(in), inoff, kmap_fd_seen(out),
+			outoff, n, flags));
 }
 
 KMAP_EXPORT ssize_t
@@ -96,7 +99,8 @@ KMAP_SELF(splice);
 ssize_t
 kmap_tee(int in, int out, size_t n, unsigned int flags)
 {
-	return kmap_ret(kmap_real.tee(kmap_fd_seen(in), kmap_fd_seen(out), n, flags));
+	return kmap_ret(
+		kmap_real.tee(kmap_fd_seen(in), kmap_fd_seen(out), n, flags));
 }
 
 KMAP_EXPORT ssize_t
@@ -123,9 +127,8 @@ ssize_t
 kmap_copy_file_range(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 	unsigned int flags)
 {
-	return kmap_ret(
-		kmap_real.copy_file_range(kmap_fd_seen(in), inoff,
-			kmap_fd_seen(out), outoff, n, flags));
+	return kmap_ret(kmap_real.copy_file_range(
+		kmap_fd_seen(in), inoff, kmap_fd_seen(out), outoff, n, flags));
 }
 
 KMAP_EXPORT ssize_t

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * An epoll set of the application as the library sees it.
  *
@@ -14,50 +15,50 @@
 
 struct kmap_item {
 	struct kmap_set *set;
-	struct kmap_ent *ent;		/* once tagged */
-	struct kmap_ep *ep;		/* its endpoint then */
-	struct kmap_item *live;		/* of which this is a child's copy */
+	struct kmap_ent *ent; /* once tagged */
+	struct kmap_ep *ep; /* its endpoint then */
+	struct kmap_item *live; /* of which this is a child's copy */
 	int fd;
-	bool active;			/* the application has it registered */
+	bool active; /* the application has it registered */
 	bool tagged;
-	bool fired;			/* EPOLLONESHOT: silent until MOD */
-	bool trigger;			/* edge-triggered: something came */
-	bool look;			/* the carrier is to be asked */
-	bool kernel_out;		/* the registration includes EPOLLOUT */
-	bool out_known;			/* full buffers are noted: tx.nospace */
+	bool fired; /* EPOLLONESHOT: silent until MOD */
+	bool trigger; /* edge-triggered: something came */
+	bool look; /* the carrier is to be asked */
+	bool kernel_out; /* the registration includes EPOLLOUT */
+	bool out_known; /* full buffers are noted: tx.nospace */
 	bool hot;
 	bool exclusive;
 	uint32_t events;
-	uint32_t gen;			/* of the tag */
+	uint32_t gen; /* of the tag */
 	uint64_t data;
-	uint64_t seen_tail;		/* arrivals that were reported */
-	uint32_t seen_nrec;		/* and records */
+	uint64_t seen_tail; /* arrivals that were reported */
+	uint32_t seen_nrec; /* and records */
 	uint32_t seen_space;
 	struct kmap_item *next_of_fd;
 	struct kmap_item *prev_hot, *next_hot;
 	struct kmap_item *next_free;
 };
 
-#define KMAP_NESTED	8
-#define KMAP_STASH	16
+#define KMAP_NESTED 8
+#define KMAP_STASH 16
 
 struct kmap_set {
 	struct kmap_lock lock;
-	kmap_a32 fds;			/* numbers of this process */
-	int fd;				/* one of them */
-	kmap_a32 waited;		/* a wrapped wait was seen on it */
-	kmap_a32 tagged;		/* items with a tag, ever: filter */
+	kmap_a32 fds; /* numbers of this process */
+	int fd; /* one of them */
+	kmap_a32 waited; /* a wrapped wait was seen on it */
+	kmap_a32 tagged; /* items with a tag, ever: filter */
 	kmap_a32 sleepers;
-	kmap_a32 watched;		/* an outer set or poll looks at it */
+	kmap_a32 watched; /* an outer set or poll looks at it */
 	/* Shared with the family since a fork: epoll.c, "forks". */
 	struct kmap_set_shm *shm;
-	bool forked;			/* inherited */
-	bool viewed;			/* and used since */
-	bool oneshots;			/* some tags stand for EPOLLONESHOT */
-	int bell;			/* its own placeholder, -1 */
-	int id;				/* by which peers know it, -1 */
+	bool forked; /* inherited */
+	bool viewed; /* and used since */
+	bool oneshots; /* some tags stand for EPOLLONESHOT */
+	int bell; /* its own placeholder, -1 */
+	int id; /* by which peers know it, -1 */
 	int commons[KMAP_COMMONS];
-	uint64_t base;			/* tags: base + fd, gen in the middle */
+	uint64_t base; /* tags: base + fd, gen in the middle */
 	/* Epoll fds registered in it, which may be sets with rings. */
 	int nested[KMAP_NESTED];
 	unsigned int nnested;
@@ -67,9 +68,9 @@ struct kmap_set {
 	unsigned int nstash;
 	struct kmap_item **by_fd;
 	size_t nby_fd;
-	struct kmap_item *hot;		/* a ring list; the next to look at */
+	struct kmap_item *hot; /* a ring list; the next to look at */
 	unsigned int nhot;
-	unsigned int unlooked;		/* waits since the kernel was asked; 0:
+	unsigned int unlooked; /* waits since the kernel was asked; 0:
 					 * it has told all */
 	struct kmap_policy policy;
 	struct kmap_set *next_free;

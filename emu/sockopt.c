@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -46,7 +47,9 @@ int
 kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
 	struct kmap_ent *e = kmap_fd_ent(fd);
-	int r = kmap_ret(kmap_real.getsockopt(kmap_fd_seen(fd), level, name, val, len)), v;
+	int r = kmap_ret(kmap_real.getsockopt(
+		    kmap_fd_seen(fd), level, name, val, len)),
+	    v;
 
 	if (r != 0 || e == NULL)
 		return r;
@@ -54,7 +57,7 @@ kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 		/* The kernel's probes are by our will: not the program's. */
 		kmap_copy(val, &v, kmap_min((size_t)*len, sizeof(v)));
 	else if (level == IPPROTO_TCP && name == TCP_INFO &&
-			e->ep->link != NULL)
+		e->ep->link != NULL)
 		kmap_tcp_info(e, val, *len);
 	else if (level == SOL_SOCKET && name == SO_ERROR)
 		add_pending(e, val, *len);
@@ -86,8 +89,9 @@ kmap_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 	kmap_keep_set(e->ep, fd, level, name);
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
 		e->ep->rx.lowat_bent = false;
-	if (level == SOL_SOCKET && (name == SO_RCVTIMEO ||
-			name == SO_SNDTIMEO || name == SO_RCVLOWAT))
+	if (level == SOL_SOCKET &&
+		(name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+			name == SO_RCVLOWAT))
 		kmap_ent_options(e, fd);
 	else if (level == IPPROTO_TCP && name == TCP_INQ)
 		kmap_ent_options(e, fd);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "call.h"
@@ -30,7 +31,8 @@ KMAP_EXPORT int
 fstatat(int dir, const char *path, struct stat *st, int flags)
 {
 	if (__builtin_expect(!kmap_real_has(KMAP_fstatat), 0))
-		return kmap_real.__fxstatat(1, kmap_fd_seen(dir), path, st, flags);
+		return kmap_real.__fxstatat(
+			1, kmap_fd_seen(dir), path, st, flags);
 	return kmap_real.fstatat(kmap_fd_seen(dir), path, st, flags);
 }
 KMAP_SELF(fstatat);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The types that calls.def speaks of. */
 #ifndef KMAP_EMU_TYPES_H
 #define KMAP_EMU_TYPES_H

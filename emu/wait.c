@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "wait.h"
@@ -15,9 +16,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define MS		1000000u
+#define MS 1000000u
 
-#define CARRIER_EVENTS	((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
+#define CARRIER_EVENTS ((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET))
 
 /* ---- the thread's place ---- */
 
@@ -91,7 +92,7 @@ kmap_note_in(void *of, uint32_t gen, int fd, enum kmap_in what)
 		thread_note();
 	if (kmap_self.depth < kmap_countof(kmap_self.entered))
 		kmap_self.entered[kmap_self.depth] = (struct kmap_entered){
-			.of = of, .gen = gen, .fd = fd, .what = what };
+			.of = of, .gen = gen, .fd = fd, .what = what};
 	kmap_self.depth++;
 }
 
@@ -114,11 +115,11 @@ kmap_place_get(void)
 	if (!kmap_self.keyed)
 		thread_note();
 	p = kmap_sys_mmap(sizeof(*p), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (p == NULL)
 		return NULL;
-	p->ep = kmap_fd_hide(kmap_sys_raise(
-	    kmap_sys_epoll_create1(EPOLL_CLOEXEC)));
+	p->ep = kmap_fd_hide(
+		kmap_sys_raise(kmap_sys_epoll_create1(EPOLL_CLOEXEC)));
 	if (p->ep < 0) {
 		kmap_sys_munmap(p, sizeof(*p));
 		return NULL;
@@ -128,11 +129,11 @@ kmap_place_get(void)
 	/* Beyond the places that peers can ring it is our own handlers'. */
 	p->id = kmap_bell_get(&p->bell);
 	if (p->bell >= 0) {
-		struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
-			.data.u64 = KMAP_TAG_BELL };
+		struct epoll_event ev = {
+			.events = EPOLLIN | EPOLLET, .data.u64 = KMAP_TAG_BELL};
 
-		if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, p->bell,
-		    &ev) != 0) {
+		if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, p->bell, &ev) !=
+			0) {
 			kmap_bell_put(p->id, p->bell);
 			p->id = p->bell = -1;
 		}
@@ -162,12 +163,12 @@ kmap_place_forget(void)
 bool
 kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
-		.data.u64 = KMAP_TAG_BELL };
+	struct epoll_event ev = {
+		.events = EPOLLIN | EPOLLET, .data.u64 = KMAP_TAG_BELL};
 
 	/* Before it is paired offers ring, or this process itself. */
-	int bell = e->ep->link != NULL ? e->ep->link->my_common :
-	    kmap_sleep_fd();
+	int bell =
+		e->ep->link != NULL ? e->ep->link->my_common : kmap_sleep_fd();
 
 	if (bell < 0)
 		return false;
@@ -175,8 +176,8 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 		if (p->commons[i] == bell)
 			return true;
 		if (p->commons[i] < 0) {
-			if (kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_ADD, bell,
-			    &ev) != 0)
+			if (kmap_sys_epoll_ctl(
+				    p->ep, EPOLL_CTL_ADD, bell, &ev) != 0)
 				return false;
 			p->commons[i] = bell;
 			return true;
@@ -186,12 +187,11 @@ kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e)
 }
 
 struct kmap_reg *
-kmap_place_watch(struct kmap_place *p, struct kmap_ent *e, int fd,
-    uint32_t out)
+kmap_place_watch(struct kmap_place *p, struct kmap_ent *e, int fd, uint32_t out)
 {
 	struct kmap_reg *r = &p->regs[(unsigned int)fd % KMAP_REGS];
 	uint32_t gen = a_load(&e->ep->gen);
-	struct epoll_event ev = { .events = CARRIER_EVENTS | out };
+	struct epoll_event ev = {.events = CARRIER_EVENTS | out};
 	int op = EPOLL_CTL_ADD, e2;
 
 	if (r->ep == e->ep && r->gen == gen && r->fd == fd) {
@@ -206,10 +206,10 @@ kmap_place_watch(struct kmap_place *p, struct kmap_ent *e, int fd,
 	if (e2 == -EEXIST)
 		e2 = kmap_sys_epoll_ctl(p->ep, EPOLL_CTL_MOD, fd, &ev);
 	if (e2 != 0) {
-		*r = (struct kmap_reg){ .ep = NULL };
+		*r = (struct kmap_reg){.ep = NULL};
 		return NULL;
 	}
-	*r = (struct kmap_reg){ e->ep, gen, fd, ev.events, true };
+	*r = (struct kmap_reg){e->ep, gen, fd, ev.events, true};
 	return r;
 }
 
@@ -218,11 +218,11 @@ harvested(struct kmap_place *p, const struct epoll_event *evs, int n)
 {
 	for (int i = 0; i < n; i++) {
 		struct kmap_reg *r =
-		    &p->regs[(uint32_t)evs[i].data.u64 % KMAP_REGS];
+			&p->regs[(uint32_t)evs[i].data.u64 % KMAP_REGS];
 
 		if (evs[i].data.u64 != KMAP_TAG_BELL &&
-		    evs[i].data.u64 == ((uint64_t)r->gen << 32 |
-		    (uint32_t)r->fd))
+			evs[i].data.u64 ==
+				((uint64_t)r->gen << 32 | (uint32_t)r->fd))
 			r->look = true;
 	}
 }
@@ -258,7 +258,7 @@ kmap_sleep_end(struct kmap_ent *e)
 	int fd;
 
 	if (a_sub(&e->sleepers, 1u) == 1 && kmap_unlikely(e->carrier >= 0) &&
-	    (fd = atomic_exchange(&e->carrier, -1)) >= 0) {
+		(fd = atomic_exchange(&e->carrier, -1)) >= 0) {
 		/* The last number was closed meanwhile; now the FIN. */
 		kmap_ent_close(e);
 		kmap_fd_hidden_close(fd);
@@ -266,8 +266,7 @@ kmap_sleep_end(struct kmap_ent *e)
 }
 
 int
-kmap_spin(struct kmap_policy *p, uint64_t t0, int (*step)(void *arg),
-    void *arg)
+kmap_spin(struct kmap_policy *p, uint64_t t0, int (*step)(void *arg), void *arg)
 {
 	uint64_t limit = kmap_policy_begin(p, t0), t = t0, t2;
 	int n;
@@ -290,15 +289,15 @@ kmap_spin(struct kmap_policy *p, uint64_t t0, int (*step)(void *arg),
 	return 0;
 }
 
-#define RX_WANT	(POLLIN | POLLRDNORM)
-#define TX_WANT	(POLLOUT | POLLWRNORM)
+#define RX_WANT (POLLIN | POLLRDNORM)
+#define TX_WANT (POLLOUT | POLLWRNORM)
 
 /* What is waited for at one endpoint. */
 struct one {
 	struct kmap_ent *ent;
 	int fd;
 	int want;
-	const struct kmap_rx_op *peek;	/* more than it saw; or NULL */
+	const struct kmap_rx_op *peek; /* more than it saw; or NULL */
 	/* By poll(2), which SO_RCVLOWAT leaves asleep beside too few bytes. */
 	bool poll;
 };
@@ -312,18 +311,19 @@ one_changed(const struct one *o)
 	bool look = false, in;
 
 	if (o->want & RX_WANT) {
-		in = kmap_likely(o->peek == NULL) ? kmap_rx_changed(e) :
-		    kmap_rx_more(e, o->peek);
+		in = kmap_likely(o->peek == NULL) ? kmap_rx_changed(e)
+						  : kmap_rx_more(e, o->peek);
 		if (kmap_unlikely(in && o->poll && ep->rcvlowat > 1))
-			in = kmap_ready(e, o->fd, o->want & RX_WANT,
-			    &look) != 0;
+			in = kmap_ready(e, o->fd, o->want & RX_WANT, &look) !=
+				0;
 		if (in)
 			return true;
 	}
 	if (ep->link == NULL)
 		return false;
-	return (o->want & TX_WANT) && (kmap_tx_on_ring(ep) ?
-	    kmap_tx_has_room(ep) : kmap_tx_freed(ep));
+	return (o->want & TX_WANT) &&
+		(kmap_tx_on_ring(ep) ? kmap_tx_has_room(ep)
+				     : kmap_tx_freed(ep));
 }
 
 static int
@@ -345,8 +345,8 @@ one_arm(const struct kmap_place *p, const struct one *o)
 	if (ep->link == NULL) {
 		/* Offers were armed when they were announced. */
 		for (unsigned int i = 0; i < e->noffers; i++)
-			kmap_wake_sleep_begin(e->offers[i].link,
-			    KMAP_PLACE_COMMON);
+			kmap_wake_sleep_begin(
+				e->offers[i].link, KMAP_PLACE_COMMON);
 		return one_changed(o);
 	}
 	kmap_link_poll(ep->link);
@@ -370,8 +370,8 @@ one_arm(const struct kmap_place *p, const struct one *o)
 static bool
 writable_now(int fd)
 {
-	return (kmap_sys_poll1(fd, POLLOUT) & (POLLOUT | POLLERR | POLLHUP))
-	    != 0;
+	return (kmap_sys_poll1(fd, POLLOUT) & (POLLOUT | POLLERR | POLLHUP)) !=
+		0;
 }
 
 struct sleeping {
@@ -388,15 +388,15 @@ sleeping_end(struct sleeping *s)
 /* Without a place (no fd is left): short sleeps on the carrier. */
 static int
 wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline,
-    struct kmap_ran ran)
+	struct kmap_ran ran)
 {
-	struct pollfd p = { .fd = fd, .events = (short)want };
+	struct pollfd p = {.fd = fd, .events = (short)want};
 
 	kmap_real.poll(&p, 1, 1);
 	if ((want & POLLOUT) && e->ep->link != NULL && kmap_tx_on_ring(e->ep))
 		kmap_tx_spill(e);
-	if (one_changed(&(struct one){ .ent = e, .fd = fd, .want = want }) ||
-	    p.revents != 0)
+	if (one_changed(&(struct one){.ent = e, .fd = fd, .want = want}) ||
+		p.revents != 0)
 		return 0;
 	if (kmap_interrupted(ran, deadline != 0))
 		return -EINTR;
@@ -405,10 +405,10 @@ wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 
 int
 kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
-    struct kmap_ran ran, bool *look, const struct kmap_rx_op *peek)
+	struct kmap_ran ran, bool *look, const struct kmap_rx_op *peek)
 {
-	struct sleeping s __attribute__((cleanup(sleeping_end))) = { e };
-	struct one o = { .ent = e, .want = want, .peek = peek };
+	struct sleeping s __attribute__((cleanup(sleeping_end))) = {e};
+	struct one o = {.ent = e, .want = want, .peek = peek};
 	struct kmap_place *p = kmap_place_get();
 	struct kmap_ep *ep = e->ep;
 	struct epoll_event evs[8];
@@ -449,8 +449,9 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		return -EINTR;
 	if (stop != 0) {
 		now = kmap_now();
-		ms = stop <= now ? 0 : (int)kmap_min((stop - now + MS - 1) /
-		    MS, 1000000);
+		ms = stop <= now
+			? 0
+			: (int)kmap_min((stop - now + MS - 1) / MS, 1000000);
 	}
 	kmap_stats_count(KMAP_STAT_sleeps);
 	KMAP_TESTPOINT("sleep", fd);
@@ -467,8 +468,8 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	if (*look)
 		ep->rx.looked_at = 0;
 	if (ep->link != NULL && n > 0)
-		kmap_policy_woken(&p->policy, began, kmap_rung_at(ep->link, p->id),
-		    kmap_now());
+		kmap_policy_woken(&p->policy, began,
+			kmap_rung_at(ep->link, p->id), kmap_now());
 	/* Bells of connections in epoll sets: hand them on. */
 	kmap_bells_take();
 	if (one_changed(&o) || *look)
@@ -502,8 +503,8 @@ kmap_wait_concerns(struct pollfd *fds, nfds_t n)
 	bool yes = false;
 
 	for (nfds_t i = 0; i < n; i++) {
-		struct kmap_fdslot *s = fds[i].fd < 0 ? NULL :
-		    kmap_fdslot(fds[i].fd);
+		struct kmap_fdslot *s =
+			fds[i].fd < 0 ? NULL : kmap_fdslot(fds[i].fd);
 		struct kmap_ent *e;
 		struct kmap_set *set;
 
@@ -528,10 +529,10 @@ kmap_wait_concerns(struct pollfd *fds, nfds_t n)
 }
 
 struct many {
-	struct pollfd *fds;		/* the application's */
-	struct pollfd *kernel;		/* n + 1: what the kernel is asked */
+	struct pollfd *fds; /* the application's */
+	struct pollfd *kernel; /* n + 1: what the kernel is asked */
 	nfds_t n;
-	bool poor;		/* something cannot wake us: short sleeps */
+	bool poor; /* something cannot wake us: short sleeps */
 };
 
 /* Fills revents of the endpoints; returns how many are ready. */
@@ -549,19 +550,21 @@ many_ready(struct kmap_place *p, struct many *m)
 			continue;
 		if (p != NULL) {
 			r = kmap_place_watch(p, e, m->fds[i].fd,
-			    (m->fds[i].events & TX_WANT) &&
-			    !kmap_tx_on_ring(e->ep) ? EPOLLOUT : 0);
+				(m->fds[i].events & TX_WANT) &&
+						!kmap_tx_on_ring(e->ep)
+					? EPOLLOUT
+					: 0);
 			if (r == NULL)
 				m->poor = true;
 			else
 				look = r->look || !kmap_rx_on_ring(e->ep);
-			m->fds[i].revents = (short)kmap_ready(e, m->fds[i].fd,
-			    m->fds[i].events, &look);
+			m->fds[i].revents = (short)kmap_ready(
+				e, m->fds[i].fd, m->fds[i].events, &look);
 			if (r != NULL)
 				r->look = look;
 		} else
-			m->fds[i].revents = (short)kmap_ready(e, m->fds[i].fd,
-			    m->fds[i].events, &look);
+			m->fds[i].revents = (short)kmap_ready(
+				e, m->fds[i].fd, m->fds[i].events, &look);
 		cnt += m->fds[i].revents != 0;
 	}
 	return cnt;
@@ -570,8 +573,10 @@ many_ready(struct kmap_place *p, struct many *m)
 static struct one
 many_one(const struct many *m, nfds_t i)
 {
-	return (struct one){ .ent = gated(&m->fds[i]), .fd = m->fds[i].fd,
-		.want = m->fds[i].events, .poll = true };
+	return (struct one){.ent = gated(&m->fds[i]),
+		.fd = m->fds[i].fd,
+		.want = m->fds[i].events,
+		.poll = true};
 }
 
 static int
@@ -622,8 +627,8 @@ many_spill(struct many *m)
 		struct kmap_ent *e = gated(&m->fds[i]);
 
 		if (e != NULL && (m->fds[i].events & TX_WANT) &&
-		    e->ep->link != NULL && kmap_tx_on_ring(e->ep) &&
-		    !kmap_tx_has_room(e->ep))
+			e->ep->link != NULL && kmap_tx_on_ring(e->ep) &&
+			!kmap_tx_has_room(e->ep))
 			kmap_tx_spill(e);
 	}
 }
@@ -635,7 +640,7 @@ many_spill(struct many *m)
  */
 static short
 carrier_events(const struct kmap_place *p, const struct kmap_ent *e,
-    const struct pollfd *f)
+	const struct pollfd *f)
 {
 	const struct kmap_reg *r;
 	short ev = f->events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
@@ -679,7 +684,7 @@ many_watch(struct many *m, bool overdue)
 /* Asks the kernel about the fds that are not ours, for at most `ns`. */
 static int
 many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
-    const sigset_t *mask)
+	const sigset_t *mask)
 {
 	nfds_t k = m->n;
 	struct kmap_set *set;
@@ -699,8 +704,7 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 			m->kernel[i].fd = -1;
 	}
 	if (p != NULL)
-		m->kernel[k++] = (struct pollfd){ .fd = p->ep,
-			.events = POLLIN };
+		m->kernel[k++] = (struct pollfd){.fd = p->ep, .events = POLLIN};
 	r = kmap_real.ppoll(m->kernel, k, ts, mask);
 	if (r < 0)
 		return -errno;
@@ -715,7 +719,7 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 		m->fds[i].revents = m->kernel[i].revents;
 		/* A bell without anything behind it. */
 		if ((m->fds[i].revents & POLLIN) &&
-		    (set = watched_set(&m->fds[i])) != NULL) {
+			(set = watched_set(&m->fds[i])) != NULL) {
 			kmap_set_watch(set);
 			if (!(kmap_sys_poll1(m->fds[i].fd, POLLIN) & POLLIN))
 				m->fds[i].revents &= ~(POLLIN | POLLRDNORM);
@@ -764,12 +768,12 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		if (deadline != 0 && t0 >= deadline)
 			return 0;
 		if ((p != NULL && kmap_spin(&p->policy, t0, many_step, m)) ||
-		    many_arm(p, m, &limit))
+			many_arm(p, m, &limit))
 			continue;
 		limit = kmap_min(limit, many_watch(m, false));
 		if (limit != UINT64_MAX)
-			stop = deadline == 0 ? t0 + limit :
-			    kmap_min(deadline, t0 + limit);
+			stop = deadline == 0 ? t0 + limit
+					     : kmap_min(deadline, t0 + limit);
 		if (p == NULL || m->poor)
 			stop = t0 + MS;
 		now = kmap_now();
@@ -789,8 +793,8 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		if (p != NULL && r == 0 && stop != 0 && kmap_now() >= stop)
 			kmap_policy_timed_out(&p->policy);
 		else if (p != NULL)
-			kmap_policy_woken(&p->policy, t0, many_rung(p, m),
-			    kmap_now());
+			kmap_policy_woken(
+				&p->policy, t0, many_rung(p, m), kmap_now());
 		kmap_bells_take();
 		if (limit != UINT64_MAX && kmap_now() >= stop) {
 			many_spill(m);
@@ -800,17 +804,17 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 }
 
 int
-kmap_wait_fds(struct pollfd *fds, nfds_t n, uint64_t deadline,
-    const sigset_t *mask)
+kmap_wait_fds(
+	struct pollfd *fds, nfds_t n, uint64_t deadline, const sigset_t *mask)
 {
 	struct pollfd few[65];
-	struct many m = { .fds = fds, .kernel = few, .n = n };
+	struct many m = {.fds = fds, .kernel = few, .n = n};
 	size_t size = KMAP_ROUND((n + 1) * sizeof(*fds), KMAP_PAGE);
 	int r;
 
 	if (n >= kmap_countof(few)) {
 		m.kernel = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+			MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		if (m.kernel == NULL)
 			return -ENOMEM;
 	}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Waiting places: where a thread sleeps the ring's way. A thread that blocks
  * in a call, in poll or in select sleeps in a real libc cancellation point on
@@ -11,10 +12,10 @@
 #include "policy.h"
 #include "stream.h"
 
-#define KMAP_REGS	64
-#define KMAP_COMMONS	4
+#define KMAP_REGS 64
+#define KMAP_COMMONS 4
 /* The hidden sets' tag of a common placeholder. */
-#define KMAP_TAG_BELL	UINT64_MAX
+#define KMAP_TAG_BELL UINT64_MAX
 
 /* A carrier that a thread's hidden set watches. */
 struct kmap_reg {
@@ -22,13 +23,13 @@ struct kmap_reg {
 	uint32_t gen;
 	int fd;
 	uint32_t events;
-	bool look;		/* an edge came since the carrier was seen quiet */
+	bool look; /* an edge came since the carrier was seen quiet */
 };
 
 struct kmap_place {
-	int ep;			/* hidden; watches the bells and the carriers */
-	int id;			/* of its own placeholder, -1: none */
-	int bell;		/* that eventfd, -1 */
+	int ep; /* hidden; watches the bells and the carriers */
+	int id; /* of its own placeholder, -1: none */
+	int bell; /* that eventfd, -1 */
 	int commons[KMAP_COMMONS];
 	struct kmap_reg regs[KMAP_REGS];
 	struct kmap_policy policy;
@@ -37,14 +38,14 @@ struct kmap_place {
 /* Handlers that ran in this thread when a call began: see kmap_interrupted. */
 struct kmap_ran {
 	unsigned int all, intr;
-	bool some;		/* the call has moved bytes already */
+	bool some; /* the call has moved bytes already */
 };
 
 static inline struct kmap_ran
 kmap_ran_now(void)
 {
-	return (struct kmap_ran){ kmap_self.handlers, kmap_self.handlers_intr,
-		false };
+	return (struct kmap_ran){
+		kmap_self.handlers, kmap_self.handlers_intr, false};
 }
 
 /*
@@ -55,8 +56,8 @@ kmap_ran_now(void)
 static inline bool
 kmap_interrupted(struct kmap_ran r, bool timeo)
 {
-	return timeo || r.some ? kmap_self.handlers != r.all :
-	    kmap_self.handlers_intr != r.intr;
+	return timeo || r.some ? kmap_self.handlers != r.all
+			       : kmap_self.handlers_intr != r.intr;
 }
 
 /*
@@ -87,8 +88,8 @@ struct kmap_place *kmap_place_get(void);
 /* After fork, in the child: the inherited one is the parent's. */
 void kmap_place_forget(void);
 /* Makes the thread's set watch e's carrier for EPOLLIN | RDHUP (and OUT). */
-struct kmap_reg *kmap_place_watch(struct kmap_place *p, struct kmap_ent *e,
-				  int fd, uint32_t out);
+struct kmap_reg *kmap_place_watch(
+	struct kmap_place *p, struct kmap_ent *e, int fd, uint32_t out);
 /* Makes it listen to the bell of e's link (or of its offers). */
 bool kmap_place_bell(struct kmap_place *p, const struct kmap_ent *e);
 /* Takes what the hidden set has, without sleeping. */
@@ -111,8 +112,7 @@ void kmap_bells_forked(void);
  * saw is waited for; or NULL.
  */
 int kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
-		  struct kmap_ran ran, bool *look,
-		  const struct kmap_rx_op *peek);
+	struct kmap_ran ran, bool *look, const struct kmap_rx_op *peek);
 
 /* Whether the byte at p can be read; no system call, unlike kmap_readable. */
 static inline bool
@@ -128,7 +128,12 @@ kmap_probe(const void *p)
  * asked (the library needs libc alone): what is still noted when the thread
  * ends is undone then.
  */
-enum kmap_in { KMAP_IN_RX, KMAP_IN_TX, KMAP_IN_SLEEP, KMAP_IN_SET };
+enum kmap_in {
+	KMAP_IN_RX,
+	KMAP_IN_TX,
+	KMAP_IN_SLEEP,
+	KMAP_IN_SET
+};
 void kmap_note_in(void *of, uint32_t gen, int fd, enum kmap_in what);
 
 static inline void
@@ -147,13 +152,13 @@ void kmap_sleep_end(struct kmap_ent *e);
  * as the policy of a thread or a set allows. What a step returned once it was
  * not 0; 0: sleep.
  */
-int kmap_spin(struct kmap_policy *p, uint64_t t0, int (*step)(void *arg),
-	      void *arg);
+int kmap_spin(
+	struct kmap_policy *p, uint64_t t0, int (*step)(void *arg), void *arg);
 
 /* poll(2) and select(2) with endpoints among the fds; deadline 0: none,
  * 1: do not wait. */
-int kmap_wait_fds(struct pollfd *fds, nfds_t n, uint64_t deadline,
-		  const sigset_t *mask);
+int kmap_wait_fds(
+	struct pollfd *fds, nfds_t n, uint64_t deadline, const sigset_t *mask);
 /* Whether any of the fds needs kmap_wait_fds; notes what is waited for. */
 bool kmap_wait_concerns(struct pollfd *fds, nfds_t n);
 

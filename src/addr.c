@@ -14,12 +14,11 @@
 #include <string.h>
 
 #ifndef SO_ORIGINAL_DST
-#define SO_ORIGINAL_DST		80
+#define SO_ORIGINAL_DST 80
 #endif
-#define IP6T_SO_ORIGINAL_DST	80
+#define IP6T_SO_ORIGINAL_DST 80
 
-static const uint8_t v4_prefix[12] =
-    { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 int
 kmap_addr_from(struct kmap_addr *a, const void *sa, socklen_t len)
@@ -74,13 +73,13 @@ kmap_tuple_of(struct kmap_tuple *t, int fd, int role, bool *translated)
 		return r;
 	t->to = a;
 	if (kmap_addr_is_v4(&a))
-		r = kmap_sys_getsockopt(fd, IPPROTO_IP, SO_ORIGINAL_DST, &orig,
-		    &len);
+		r = kmap_sys_getsockopt(
+			fd, IPPROTO_IP, SO_ORIGINAL_DST, &orig, &len);
 	else
-		r = kmap_sys_getsockopt(fd, IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST,
-		    &orig, &len);
+		r = kmap_sys_getsockopt(
+			fd, IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST, &orig, &len);
 	if (r == 0 && kmap_addr_from(&o, &orig, len) == 0 &&
-	    !kmap_addr_eq(&o, &a)) {
+		!kmap_addr_eq(&o, &a)) {
 		t->to = o;
 		*translated = true;
 	}
@@ -180,15 +179,14 @@ line_uid(const char *line, const char *key, size_t len)
 {
 	const char *p = word(line, 1);
 
-	if (p == NULL || strncmp(p, key, len) != 0 ||
-	    number(word(p, 8)) == 0)
+	if (p == NULL || strncmp(p, key, len) != 0 || number(word(p, 8)) == 0)
 		return -ENOENT;
 	return (int64_t)number(word(p, 6));
 }
 
 static int64_t
 proc_uid(const char *file, const struct kmap_addr *local,
-    const struct kmap_addr *remote, bool v4)
+	const struct kmap_addr *remote, bool v4)
 {
 	char key[2 * 37 + 2], buf[2048], *end;
 	size_t len, have = 0;
@@ -200,17 +198,19 @@ proc_uid(const char *file, const struct kmap_addr *local,
 	end = proc_addr(end, remote, v4);
 	*end++ = ' ';
 	len = (size_t)(end - key);
-	fd = kmap_syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0,
-	    0, 0);
+	fd = kmap_syscall(
+		SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return fd;
-	while (r == -ENOENT && (n = kmap_sys_read((int)fd, buf + have,
-	    sizeof(buf) - have)) > 0) {
+	while (r == -ENOENT &&
+		(n = kmap_sys_read((int)fd, buf + have, sizeof(buf) - have)) >
+			0) {
 		char *line = buf, *nl;
 
 		have += (size_t)n;
-		while (r == -ENOENT && (nl = memchr(line, '\n', have -
-		    (size_t)(line - buf))) != NULL) {
+		while (r == -ENOENT &&
+			(nl = memchr(line, '\n',
+				 have - (size_t)(line - buf))) != NULL) {
 			*nl = '\0';
 			r = line_uid(line, key, len);
 			line = nl + 1;
@@ -233,8 +233,8 @@ proc_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
 		r = proc_uid("/proc/thread-self/net/tcp", local, remote, true);
 	/* A socket of IPv6 may carry IPv4. */
 	if (r == -ENOENT)
-		r = proc_uid("/proc/thread-self/net/tcp6", local, remote,
-		    false);
+		r = proc_uid(
+			"/proc/thread-self/net/tcp6", local, remote, false);
 	return r;
 }
 
@@ -242,7 +242,7 @@ proc_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
  * `local` would find it: a connection, or else a listener. */
 static int64_t
 diag(const struct kmap_addr *local, const struct kmap_addr *remote,
-    struct inet_diag_msg *found)
+	struct inet_diag_msg *found)
 {
 	struct {
 		struct nlmsghdr h;
@@ -252,18 +252,20 @@ diag(const struct kmap_addr *local, const struct kmap_addr *remote,
 		struct nlmsghdr h;
 		char buf[1024];
 	} a;
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	bool v4 = kmap_addr_is_v4(local) && kmap_addr_is_v4(remote);
-	struct iovec v = { &q, sizeof(q) };
+	struct iovec v = {&q, sizeof(q)};
 	struct msghdr m = {
-		.msg_name = &kernel, .msg_namelen = sizeof(kernel),
-		.msg_iov = &v, .msg_iovlen = 1,
+		.msg_name = &kernel,
+		.msg_namelen = sizeof(kernel),
+		.msg_iov = &v,
+		.msg_iovlen = 1,
 	};
 	int64_t r;
 	int fd;
 
-	fd = kmap_sys_socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG);
+	fd = kmap_sys_socket(
+		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return fd;
 	memset(&q, 0, sizeof(q));
@@ -325,7 +327,7 @@ kmap_listener(const struct kmap_addr *at)
 		memset(none.ip, 0, sizeof(none.ip));
 	none.port = 0;
 	if (diag(at, &none, &d) < 0 || d.idiag_state != TCP_LISTEN ||
-	    d.id.idiag_sport != at->port)
+		d.id.idiag_sport != at->port)
 		return 0;
 	return d.idiag_inode;
 }

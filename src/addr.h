@@ -33,8 +33,8 @@ socklen_t kmap_tuple_name(const struct kmap_tuple *t, struct sockaddr_un *un);
  * -ENOENT: no such socket, or nobody has it (not accepted yet, closed);
  * another -errno: it cannot be asked.
  */
-int64_t kmap_owner_uid(const struct kmap_addr *local,
-    const struct kmap_addr *remote);
+int64_t
+kmap_owner_uid(const struct kmap_addr *local, const struct kmap_addr *remote);
 
 /* The inode number of the socket that listens at `at`, which is its identity
  * while it lives; 0: none, or it cannot be asked. */

@@ -13,27 +13,27 @@
 typedef _Atomic uint32_t kmap_a32;
 typedef _Atomic uint64_t kmap_a64;
 
-#define a_load(p)	atomic_load_explicit((p), memory_order_relaxed)
-#define a_load_acq(p)	atomic_load_explicit((p), memory_order_acquire)
+#define a_load(p) atomic_load_explicit((p), memory_order_relaxed)
+#define a_load_acq(p) atomic_load_explicit((p), memory_order_acquire)
 /* Reads after the caller's own sequentially consistent update. */
-#define a_load_sc(p)	atomic_load_explicit((p), memory_order_seq_cst)
-#define a_store(p, v)	atomic_store_explicit((p), (v), memory_order_relaxed)
-#define a_store_rel(p, v) \
-	atomic_store_explicit((p), (v), memory_order_release)
-#define a_xchg(p, v)	atomic_exchange_explicit((p), (v), memory_order_seq_cst)
-#define a_add(p, v)	atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
-#define a_sub(p, v)	atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
-#define a_or(p, v)	atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
-#define a_and(p, v)	atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
+#define a_load_sc(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define a_store(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define a_store_rel(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define a_xchg(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+#define a_add(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+#define a_sub(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+#define a_or(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define a_and(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 /* A counter of statistics: no order, but no update is lost. */
-#define a_count(p, v) \
-	atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define a_count(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 
 /* True when *p was old and is now new. */
-#define a_cas(p, old, new) __extension__ ({ \
-	__typeof__(old) kmap_old_ = (old); \
-	atomic_compare_exchange_strong_explicit((p), &kmap_old_, (new), \
-	    memory_order_seq_cst, memory_order_relaxed); })
+#define a_cas(p, old, new)                                                     \
+	__extension__({                                                        \
+		__typeof__(old) kmap_old_ = (old);                             \
+		atomic_compare_exchange_strong_explicit((p), &kmap_old_,       \
+			(new), memory_order_seq_cst, memory_order_relaxed);    \
+	})
 
 /* Store → load order, the one that x86-64 does not give. */
 static inline void

@@ -14,13 +14,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define KMAP_CACHELINE	64
+#define KMAP_CACHELINE 64
 
-#define kmap_likely(x)		__builtin_expect(!!(x), 1)
-#define kmap_unlikely(x)	__builtin_expect(!!(x), 0)
-#define kmap_countof(a)		(sizeof(a) / sizeof((a)[0]))
-#define kmap_container_of(p, type, member) \
-	((type *)((char *)(p) - offsetof(type, member)))
+#define kmap_likely(x) __builtin_expect(!!(x), 1)
+#define kmap_unlikely(x) __builtin_expect(!!(x), 0)
+#define kmap_countof(a) (sizeof(a) / sizeof((a)[0]))
+#define kmap_container_of(p, type, member)                                     \
+	((type *)((char *)(p)-offsetof(type, member)))
 
 static inline uint64_t
 kmap_min(uint64_t a, uint64_t b)
@@ -61,7 +61,7 @@ struct kmap_thread {
 	 * thread ends (emu/wait.c). A handler's call nests. */
 	unsigned int depth;
 	struct kmap_entered {
-		void *of;		/* entry or epoll set */
+		void *of; /* entry or epoll set */
 		uint32_t gen;
 		int fd;
 		int what;

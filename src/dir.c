@@ -18,9 +18,9 @@
 #include <string.h>
 
 /* Of linux/tcp.h's tcp_info, up to and with what a switch needs. */
-#define INFO_ENOUGH \
+#define INFO_ENOUGH                                                            \
 	(offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(uint64_t))
-#define TCP_STATE_ESTABLISHED	1
+#define TCP_STATE_ESTABLISHED 1
 
 static int
 tcp_info(int fd, struct tcp_info *ti)
@@ -40,8 +40,9 @@ tcp_info(int fd, struct tcp_info *ti)
 static bool
 ring_on_record(struct kmap_ep *ep)
 {
-	return (kmap_wake_kick(ep->link, &ep->tx.ring.shm->data_waiters,
-	    ep->slot) & KMAP_BOUNCE) != 0;
+	return (kmap_wake_kick(
+			ep->link, &ep->tx.ring.shm->data_waiters, ep->slot) &
+		       KMAP_BOUNCE) != 0;
 }
 
 /* What kmap-stat(1) is shown of each direction. */
@@ -69,12 +70,12 @@ kmap_dir_may_up(struct kmap_ep *ep)
 	struct kmap_dir_shm *d = ep->tx.ring.shm;
 
 	return !ep->tx.fin && a_load_acq(&d->consent) != 0 &&
-	    !(a_load(&d->rflags) & KMAP_FROZEN) &&
-	    ep->tx.bounce_from == ep->tx.bounce_to &&
-	    /* M11, the second rule: every earlier record was passed. */
-	    a_load_acq(&d->passed) == ep->tx.nrec &&
-	    kmap_gate_consent(&ep->tx.gate) &&
-	    kmap_link_can_ring(ep->link) == 0;
+		!(a_load(&d->rflags) & KMAP_FROZEN) &&
+		ep->tx.bounce_from == ep->tx.bounce_to &&
+		/* M11, the second rule: every earlier record was passed. */
+		a_load_acq(&d->passed) == ep->tx.nrec &&
+		kmap_gate_consent(&ep->tx.gate) &&
+		kmap_link_can_ring(ep->link) == 0;
 }
 
 /* A corked tail would wait 200 ms in the kernel while the ring goes ahead. */
@@ -87,8 +88,8 @@ push_tail(int fd)
 	kmap_sys_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &was, &len);
 	kmap_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (!was)
-		kmap_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &was,
-		    sizeof(was));
+		kmap_sys_setsockopt(
+			fd, IPPROTO_TCP, TCP_NODELAY, &was, sizeof(was));
 }
 
 int
@@ -111,8 +112,9 @@ kmap_dir_up(struct kmap_ep *ep, int fd)
 	}
 	if (ti.tcpi_notsent_bytes > 0)
 		push_tail(fd);
-	a_store(&d->rec_tcp, ti.tcpi_bytes_sent - ti.tcpi_bytes_retrans +
-	    ti.tcpi_notsent_bytes);
+	a_store(&d->rec_tcp,
+		ti.tcpi_bytes_sent - ti.tcpi_bytes_retrans +
+			ti.tcpi_notsent_bytes);
 	ep->tx.nrec++;
 	/* M5: release, after the record's offset. */
 	a_store_rel(&d->nrec, ep->tx.nrec);
@@ -183,12 +185,13 @@ kmap_dir_repay(struct kmap_ep *ep, int fd)
 		uint64_t pos = ep->tx.bounce_from & (r->size - 1);
 		struct iovec v = {
 			.iov_base = r->data + pos,
-			.iov_len = kmap_min(ep->tx.bounce_to -
-			    ep->tx.bounce_from, r->size - pos),
+			.iov_len =
+				kmap_min(ep->tx.bounce_to - ep->tx.bounce_from,
+					r->size - pos),
 		};
-		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
-		ssize_t n = kmap_sys_sendmsg(fd, &m,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+		ssize_t n =
+			kmap_sys_sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n == -EAGAIN || n == -EINTR)
 			return -EAGAIN;
@@ -212,8 +215,8 @@ kmap_dir_count(struct kmap_ep *ep, int fd)
 	int inq = 0, r;
 
 	if (ep->rx.frozen || a_load(&ep->peek_off) != 0 ||
-	    !kmap_gate_consent(&ep->rx.gate) ||
-	    KMAP_TESTPOINT("consent", fd))
+		!kmap_gate_consent(&ep->rx.gate) ||
+		KMAP_TESTPOINT("consent", fd))
 		return -EAGAIN;
 	/* bytes_received counts a FIN as one byte: refuse after a FIN. */
 	do {
@@ -282,8 +285,9 @@ kmap_dir_pass(struct kmap_ep *ep)
 		 * waited for others would wait for ever. */
 		uint64_t n = a_load(&d->tail) - ep->rx.ring.head;
 
-		return at - ep->rx.ring.head > n || n > ep->rx.ring.size ?
-		    -EPROTO : 0;
+		return at - ep->rx.ring.head > n || n > ep->rx.ring.size
+			? -EPROTO
+			: 0;
 	}
 	ep->rx.passed++;
 	a_store_rel(&d->passed, ep->rx.passed);
@@ -330,7 +334,7 @@ freeze_refused(struct kmap_ep *ep)
 	k = a_load_acq(&d->nrec);
 	/* Also with the up record before it not yet passed. */
 	if (k == ep->rx.passed || (k & 1) ||
-	    a_load(&d->rec_ring) == ep->rx.ring.head)
+		a_load(&d->rec_ring) == ep->rx.ring.head)
 		return false;
 	m = a_xchg(&d->data_waiters, UINT64_C(0));
 	/* Our own waiters lost their place in the mask: they look again. */

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define DEFAULT_RING	(128u << 10)
+#define DEFAULT_RING (128u << 10)
 
 struct kmap_conf kmap_conf = {
 	.upgrade = KMAP_EARNED,
@@ -44,7 +44,7 @@ number(const char *s, uint64_t *out)
 static bool
 set_upgrade(struct kmap_conf *c, const char *v)
 {
-	static const char *const names[] = { "earned", "now", "never" };
+	static const char *const names[] = {"earned", "now", "never"};
 
 	for (unsigned int i = 0; i < kmap_countof(names); i++)
 		if (strcmp(v, names[i]) == 0) {
@@ -128,13 +128,13 @@ static const struct {
 	const char *expects;
 } settings[] = {
 	/* First, so that the others can be logged. */
-	{ "KMAP_LOG", set_log, "error, warn, info or debug[:file]" },
-	{ "KMAP_UPGRADE", set_upgrade, "now, earned or never" },
-	{ "KMAP_RING", set_ring, "bytes from 4096 to 64M" },
-	{ "KMAP_PEERS", set_peers, "same-uid or uid,uid..." },
-	{ "KMAP_STATS", set_stats, "a file" },
+	{"KMAP_LOG", set_log, "error, warn, info or debug[:file]"},
+	{"KMAP_UPGRADE", set_upgrade, "now, earned or never"},
+	{"KMAP_RING", set_ring, "bytes from 4096 to 64M"},
+	{"KMAP_PEERS", set_peers, "same-uid or uid,uid..."},
+	{"KMAP_STATS", set_stats, "a file"},
 	/* Last: what the environment gave wins over a table. */
-	{ "KMAP_TABLE", set_table, "a file" },
+	{"KMAP_TABLE", set_table, "a file"},
 };
 
 /* "KMAP_RING" is "ring" in a table. */
@@ -175,11 +175,12 @@ kmap_env_read(char **envp)
 			const char *v = *e + len + 1;
 
 			if (strncmp(*e, settings[i].name, len) != 0 ||
-			    (*e)[len] != '=')
+				(*e)[len] != '=')
 				continue;
 			if (*v != '\0' && !settings[i].set(&kmap_conf, v))
 				kmap_log_always("%s=%s is ignored: expected %s",
-				    settings[i].name, v, settings[i].expects);
+					settings[i].name, v,
+					settings[i].expects);
 			break;
 		}
 	}

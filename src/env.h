@@ -5,21 +5,25 @@
 
 #include "base.h"
 
-enum kmap_upgrade { KMAP_EARNED, KMAP_NOW, KMAP_NEVER };
+enum kmap_upgrade {
+	KMAP_EARNED,
+	KMAP_NOW,
+	KMAP_NEVER
+};
 
 #define KMAP_PEERS_MAX 16
 
 /* Settings that were made, by whomever: kmap_conf.given. */
-#define KMAP_GIVEN_UPGRADE	1u
-#define KMAP_GIVEN_RING		2u
-#define KMAP_GIVEN_PEERS	4u
+#define KMAP_GIVEN_UPGRADE 1u
+#define KMAP_GIVEN_RING 2u
+#define KMAP_GIVEN_PEERS 4u
 
 struct kmap_conf {
 	unsigned int given;
-	bool inert;		/* a table says: do nothing at all */
+	bool inert; /* a table says: do nothing at all */
 	enum kmap_upgrade upgrade;
 	uint64_t ring_size;
-	bool peers_set;		/* KMAP_PEERS narrows who may pair */
+	bool peers_set; /* KMAP_PEERS narrows who may pair */
 	unsigned int npeers;
 	uint32_t peers[KMAP_PEERS_MAX];
 };

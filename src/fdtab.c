@@ -17,9 +17,9 @@
 struct kmap_lock kmap_fdtab_lock;
 struct kmap_fdslot *_Atomic kmap_fd_chunks[KMAP_FD_CHUNKS];
 
-#define ENT_CHUNK	64
-#define EP_CHUNK	64
-#define ENT_CHUNKS	16384
+#define ENT_CHUNK 64
+#define EP_CHUNK 64
+#define ENT_CHUNKS 16384
 
 static struct kmap_ent *ent_chunks[ENT_CHUNKS];
 static unsigned int ent_nchunks;
@@ -36,7 +36,7 @@ kmap_fdslot_make(int fd)
 	if (s != NULL || i >= KMAP_FD_CHUNKS)
 		return s;
 	c = kmap_sys_mmap(KMAP_FD_CHUNK * sizeof(*c), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (c == NULL)
 		return NULL;
 	if (!a_cas(&kmap_fd_chunks[i], none, c))
@@ -90,7 +90,7 @@ kmap_fd_next_hidden(int fd)
 static struct kmap_ep *ep_chunks;
 
 /* What ep->owner says of one that is on the free list. */
-#define EP_LISTED	(-1)
+#define EP_LISTED (-1)
 
 /* ep_lock is held. */
 static void
@@ -106,7 +106,7 @@ static bool
 ep_quiet(const struct kmap_ep *ep)
 {
 	return a_load_acq(&ep->rx.gate.in_kernel) == 0 &&
-	    a_load_acq(&ep->tx.gate.in_kernel) == 0;
+		a_load_acq(&ep->tx.gate.in_kernel) == 0;
 }
 
 /*
@@ -120,7 +120,7 @@ ep_sweep(void)
 	int pid = kmap_sys_getpid();
 
 	for (struct kmap_ep *c = ep_chunks; c != NULL;
-	    c = c[EP_CHUNK - 1].next_free)
+		c = c[EP_CHUNK - 1].next_free)
 		for (int i = 0; i < EP_CHUNK - 1; i++) {
 			struct kmap_ep *ep = &c[i];
 
@@ -149,7 +149,7 @@ static void
 ep_grow(void)
 {
 	struct kmap_ep *c = kmap_sys_mmap(EP_CHUNK * sizeof(*c),
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 
 	if (c == NULL)
 		return;
@@ -234,15 +234,17 @@ ent_alloc(void)
 	kmap_lock(&ent_lock);
 	if (ent_free == NULL && ent_nchunks < ENT_CHUNKS) {
 		e = kmap_sys_mmap(ENT_CHUNK * sizeof(*e),
-		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+			PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1);
 		if (e != NULL) {
 			first = ent_nchunks * ENT_CHUNK;
 			room = kmap_publish_room(first, ENT_CHUNK);
 			ent_chunks[ent_nchunks++] = e;
 		}
 		for (int i = 0; e != NULL && i < ENT_CHUNK; i++) {
-			e[i].pub = room ? &kmap_published.conn[first +
-			    (unsigned int)i] : &e[i].own;
+			e[i].pub = room
+				? &kmap_published.conn[first + (unsigned int)i]
+				: &e[i].own;
 			e[i].next_free = ent_free;
 			ent_free = &e[i];
 		}

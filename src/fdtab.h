@@ -10,10 +10,10 @@
 #include "ep.h"
 #include "stats.h"
 
-struct kmap_set;		/* an epoll set: emu/epoll.c */
-struct kmap_item;		/* one registration in it */
+struct kmap_set; /* an epoll set: emu/epoll.c */
+struct kmap_item; /* one registration in it */
 
-#define KMAP_OFFERS	4
+#define KMAP_OFFERS 4
 
 /*
  * This process's entry of an endpoint. Entries are never unmapped: who holds
@@ -21,49 +21,49 @@ struct kmap_item;		/* one registration in it */
  */
 struct kmap_ent {
 	struct kmap_ep *ep;
-	kmap_a32 fds;		/* fd numbers of this process */
-	kmap_a32 sleepers;	/* threads that sleep the ring's way */
-	_Atomic int carrier;	/* hidden dup for those after the last close */
-	int fd;			/* one of the fds */
+	kmap_a32 fds; /* fd numbers of this process */
+	kmap_a32 sleepers; /* threads that sleep the ring's way */
+	_Atomic int carrier; /* hidden dup for those after the last close */
+	int fd; /* one of the fds */
 	/* pairing: under ep->lock */
-	int rdv_fd;		/* connector: the bound name, -1 */
-	int rdv_conn;		/* connector: accepted, its message pends */
-	uint64_t rdv_at;	/* when the name was bound */
+	int rdv_fd; /* connector: the bound name, -1 */
+	int rdv_conn; /* connector: accepted, its message pends */
+	uint64_t rdv_at; /* when the name was bound */
 	struct kmap_offer {
 		struct kmap_link *link;
 		uint32_t slot;
 		uint32_t gen;
 	} offers[KMAP_OFFERS];
 	unsigned int noffers;
-	bool preconsent;	/* the offers carry consent to receive */
-	bool asked_join;	/* acceptor: told of a link that both have */
-	uint64_t join;		/* connector: was told of that link */
-	uint32_t rdv_uid;	/* connector: of whom rdv_conn is */
-	kmap_a32 ticks;		/* calls on the kernel path */
+	bool preconsent; /* the offers carry consent to receive */
+	bool asked_join; /* acceptor: told of a link that both have */
+	uint64_t join; /* connector: was told of that link */
+	uint32_t rdv_uid; /* connector: of whom rdv_conn is */
+	kmap_a32 ticks; /* calls on the kernel path */
 	uint32_t next_try;
-	bool moment_given;		/* see offered_moment, emu/io.c */
-	uint32_t tries;			/* acceptor: look-ups of the name */
-	uint64_t tried_at;		/* bytes moved at the last of them */
-	kmap_a32 wait_seen;	/* its way of waiting went through wrappers */
+	bool moment_given; /* see offered_moment, emu/io.c */
+	uint32_t tries; /* acceptor: look-ups of the name */
+	uint64_t tried_at; /* bytes moved at the last of them */
+	kmap_a32 wait_seen; /* its way of waiting went through wrappers */
 	bool in_use;
-	bool let_go;		/* held no more: the end */
+	bool let_go; /* held no more: the end */
 	/* What follows outlives the entry's uses. */
 	struct kmap_ent *next_free;
-	struct kmap_pub_conn *pub;	/* what is counted of it: published … */
-	struct kmap_pub_conn own;	/* … or, where there is no room, here */
+	struct kmap_pub_conn *pub; /* what is counted of it: published … */
+	struct kmap_pub_conn own; /* … or, where there is no room, here */
 };
 
 struct kmap_fdslot {
 	_Atomic(struct kmap_ent *) ent;
 	_Atomic(struct kmap_set *) set;
-	struct kmap_item *items;	/* under kmap_fdtab_lock */
+	struct kmap_item *items; /* under kmap_fdtab_lock */
 	kmap_a32 hidden;
-	kmap_a32 kind;			/* of a listener: emu/accept.c */
+	kmap_a32 kind; /* of a listener: emu/accept.c */
 };
 
 extern struct kmap_lock kmap_fdtab_lock;
-#define KMAP_FD_CHUNK	1024
-#define KMAP_FD_CHUNKS	1024
+#define KMAP_FD_CHUNK 1024
+#define KMAP_FD_CHUNKS 1024
 extern struct kmap_fdslot *_Atomic kmap_fd_chunks[KMAP_FD_CHUNKS];
 
 /* NULL: nothing was ever noted of this number. */
@@ -74,8 +74,9 @@ kmap_fdslot(int fd)
 
 	if (kmap_unlikely((unsigned int)fd >= KMAP_FD_CHUNK * KMAP_FD_CHUNKS))
 		return NULL;
-	c = atomic_load_explicit(&kmap_fd_chunks[(unsigned int)fd /
-	    KMAP_FD_CHUNK], memory_order_acquire);
+	c = atomic_load_explicit(
+		&kmap_fd_chunks[(unsigned int)fd / KMAP_FD_CHUNK],
+		memory_order_acquire);
 	return c == NULL ? NULL : &c[(unsigned int)fd % KMAP_FD_CHUNK];
 }
 
@@ -84,8 +85,8 @@ kmap_fd_ent(int fd)
 {
 	struct kmap_fdslot *s = kmap_fdslot(fd);
 
-	return s == NULL ? NULL : atomic_load_explicit(&s->ent,
-	    memory_order_acquire);
+	return s == NULL ? NULL
+			 : atomic_load_explicit(&s->ent, memory_order_acquire);
 }
 
 static inline bool

@@ -10,18 +10,18 @@
 #include <netinet/in.h>
 
 /* At the longest; a time-out of conntrack's that is shorter is asked for. */
-#define IDLE_S		60
+#define IDLE_S 60
 /* The most that tcp(7) allows: probes are there to be seen on the way, not to
  * end a connection that the program wants to last. */
-#define PROBES		127
+#define PROBES 127
 
 static const struct {
 	int level, name;
 } options[KMAP_KEEPS] = {
-	[KMAP_KEEP_ON] = { SOL_SOCKET, SO_KEEPALIVE },
-	[KMAP_KEEP_IDLE] = { IPPROTO_TCP, TCP_KEEPIDLE },
-	[KMAP_KEEP_INTVL] = { IPPROTO_TCP, TCP_KEEPINTVL },
-	[KMAP_KEEP_CNT] = { IPPROTO_TCP, TCP_KEEPCNT },
+	[KMAP_KEEP_ON] = {SOL_SOCKET, SO_KEEPALIVE},
+	[KMAP_KEEP_IDLE] = {IPPROTO_TCP, TCP_KEEPIDLE},
+	[KMAP_KEEP_INTVL] = {IPPROTO_TCP, TCP_KEEPINTVL},
+	[KMAP_KEEP_CNT] = {IPPROTO_TCP, TCP_KEEPCNT},
 };
 
 static int
@@ -46,8 +46,8 @@ get(int fd, int i)
 static void
 set(int fd, int i, int v)
 {
-	kmap_sys_setsockopt(fd, options[i].level, options[i].name, &v,
-	    sizeof(v));
+	kmap_sys_setsockopt(
+		fd, options[i].level, options[i].name, &v, sizeof(v));
 }
 
 /* Seconds of silence: a third of what this network namespace's conntrack
@@ -60,14 +60,15 @@ idle(void)
 	int s = 0;
 
 	fd = kmap_syscall(SYS_openat, AT_FDCWD,
-	    "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established",
-	    O_RDONLY | O_CLOEXEC, 0, 0, 0);
+		"/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established",
+		O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return IDLE_S;
 	n = kmap_sys_read((int)fd, buf, sizeof(buf));
 	kmap_sys_close((int)fd);
-	for (long i = 0; i < n && buf[i] >= '0' && buf[i] <= '9' &&
-	    s < 1000 * IDLE_S; i++)
+	for (long i = 0;
+		i < n && buf[i] >= '0' && buf[i] <= '9' && s < 1000 * IDLE_S;
+		i++)
 		s = s * 10 + (buf[i] - '0');
 	if (s == 0 || s / 3 > IDLE_S)
 		return IDLE_S;
@@ -81,7 +82,7 @@ set_ours(const struct kmap_ep *ep, int fd)
 	bool on = a_load(&ep->keep.val[KMAP_KEEP_ON]) != 0;
 	int s = ep->keep.idle;
 
-	for (int i = KMAP_KEEPS; i-- > 0; ) {
+	for (int i = KMAP_KEEPS; i-- > 0;) {
 		int v = (int)a_load(&ep->keep.val[i]);
 
 		if (i == KMAP_KEEP_ON)
@@ -140,7 +141,7 @@ kmap_keep_get(const struct kmap_ep *ep, int level, int name, int *val)
 	int i;
 
 	if (kmap_likely(a_load_acq(&ep->keep.ours) == 0) ||
-	    (i = which(level, name)) < 0)
+		(i = which(level, name)) < 0)
 		return false;
 	*val = (int)a_load(&ep->keep.val[i]);
 	return true;

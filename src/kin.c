@@ -12,26 +12,26 @@
 #include <sys/vfs.h>
 
 #ifndef SYS_pidfd_open
-#define SYS_pidfd_open	434
+#define SYS_pidfd_open 434
 #endif
-#define PIDFS		0x50494446	/* statfs(2)'s f_type */
+#define PIDFS 0x50494446 /* statfs(2)'s f_type */
 
 /* A word of holders: a bit for each place, and a count of the others. */
-#define PLACES		48
-#define OTHER		(UINT64_C(1) << PLACES)
-#define LOOK_NS		UINT64_C(100000000)
+#define PLACES 48
+#define OTHER (UINT64_C(1) << PLACES)
+#define LOOK_NS UINT64_C(100000000)
 
 struct kin {
 	kmap_a32 used;
-	kmap_a32 pid;		/* as who wrote it sees it; 0: not told yet */
-	kmap_a64 ns;		/* inode of that one's pid namespace */
-	kmap_a64 ino;		/* of its pidfd; 0: cannot be told */
+	kmap_a32 pid; /* as who wrote it sees it; 0: not told yet */
+	kmap_a64 ns; /* inode of that one's pid namespace */
+	kmap_a64 ino; /* of its pidfd; 0: cannot be told */
 };
 
-static struct kin *table;	/* MAP_SHARED */
+static struct kin *table; /* MAP_SHARED */
 static struct kmap_lock table_lock;
-static int self = -1;		/* our place */
-static bool counted;		/* we have none: one of the others */
+static int self = -1; /* our place */
+static bool counted; /* we have none: one of the others */
 static int child = -1, parent = -1;
 static bool parent_counted;
 static kmap_a64 looked_at;
@@ -47,8 +47,10 @@ pid_ns(void)
 {
 	struct stat st;
 
-	return kmap_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid",
-	    &st, 0, 0, 0) == 0 ? st.st_ino : 0;
+	return kmap_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid", &st,
+		       0, 0, 0) == 0
+		? st.st_ino
+		: 0;
 }
 
 /* A process's pidfd, and what names it for ever (0: the kernel is old). */
@@ -61,8 +63,8 @@ pidfd(int pid, uint64_t *ino)
 
 	*ino = 0;
 	if (fd >= 0 && kmap_syscall(SYS_fstatfs, fd, &sf, 0, 0, 0, 0) == 0 &&
-	    sf.f_type == PIDFS &&
-	    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0)
+		sf.f_type == PIDFS &&
+		kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0)
 		*ino = st.st_ino;
 	return fd;
 }
@@ -96,7 +98,7 @@ is_dead(int place)
 		return fd == -ESRCH;
 	/* Its number may be another's by now; a zombie is dead. */
 	dead = (was != 0 && ino != 0 && ino != was) ||
-	    kmap_sys_poll1(fd, POLLIN) == POLLIN;
+		kmap_sys_poll1(fd, POLLIN) == POLLIN;
 	kmap_sys_close(fd);
 	return dead;
 }
@@ -129,8 +131,8 @@ take(struct kmap_ep *ep, uint64_t bits)
 static bool
 take_one(struct kmap_ep *ep, uint64_t hold)
 {
-	return hold == OTHER ? a_sub(&ep->held, OTHER) == OTHER :
-	    take(ep, hold);
+	return hold == OTHER ? a_sub(&ep->held, OTHER) == OTHER
+			     : take(ep, hold);
 }
 
 static void
@@ -147,8 +149,8 @@ found(void)
 {
 	kmap_lock(&table_lock);
 	if (self < 0 && !counted) {
-		struct kin *t = kmap_sys_mmap(KMAP_PAGE,
-		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+		struct kin *t = kmap_sys_mmap(KMAP_PAGE, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1);
 
 		_Static_assert(PLACES * sizeof(*t) <= KMAP_PAGE, "a page");
 		counted = t == NULL;

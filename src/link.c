@@ -46,8 +46,8 @@ kmap_common_fd(void)
 	kmap_lock(&common_lock);
 	fd = (int)a_load(&common_fd_plus1) - 1;
 	if (fd < 0) {
-		fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_eventfd(0,
-		    EFD_CLOEXEC | EFD_NONBLOCK)));
+		fd = kmap_fd_hide(kmap_sys_raise(
+			kmap_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
 		if (fd >= 0)
 			a_store_rel(&common_fd_plus1, (uint32_t)fd + 1);
 	}
@@ -70,7 +70,7 @@ static int
 hub_make(void)
 {
 	static const uint64_t one = 1;
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	int common = kmap_common_fd(), fd, r;
 
 	if (common < 0)
@@ -80,8 +80,8 @@ hub_make(void)
 	 * by then. So the hub is readable for ever, by the placeholder, which
 	 * nobody empties; each arrival is an edge of it all the same. */
 	kmap_sys_write(common, &one, sizeof(one));
-	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_epoll_create1(
-	    EPOLL_CLOEXEC)));
+	fd = kmap_fd_hide(
+		kmap_sys_raise(kmap_sys_epoll_create1(EPOLL_CLOEXEC)));
 	if (fd < 0)
 		return fd;
 	r = kmap_sys_epoll_ctl(fd, EPOLL_CTL_ADD, common, &ev);
@@ -98,7 +98,7 @@ static struct kmap_lock hub_lock;
 int
 kmap_link_estrange(struct kmap_link *l)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	int hub, r;
 
 	kmap_lock(&hub_lock);
@@ -133,8 +133,8 @@ link_alloc(uint32_t nslots)
 	struct kmap_link *l;
 
 	size = KMAP_ROUND(size, KMAP_PAGE);
-	l = kmap_sys_mmap(size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	l = kmap_sys_mmap(
+		size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (l == NULL)
 		return NULL;
 	l->priv_size = size;
@@ -151,8 +151,8 @@ link_alloc(uint32_t nslots)
 static int
 link_map(struct kmap_link *l, int memfd)
 {
-	void *p = kmap_sys_mmap(l->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    memfd);
+	void *p = kmap_sys_mmap(
+		l->size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd);
 
 	if (p == NULL)
 		return -ENOMEM;
@@ -170,8 +170,9 @@ file_may_grow(uint64_t size)
 	struct rlimit rl;
 
 	/* Over it the kernel raises SIGXFSZ, which kills the application. */
-	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) == 0
-	    && rl.rlim_cur < size)
+	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) ==
+			0 &&
+		rl.rlim_cur < size)
 		return -EFBIG;
 	return 0;
 }
@@ -188,8 +189,9 @@ kmap_link_create(int *memfd, uint32_t nslots, uint64_t ring_size, int *err)
 	if (r < 0)
 		goto fail;
 	fd = kmap_sys_raise(kmap_syscall(SYS_memfd_create, "kmap",
-	    MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0));
-	r = fd < 0 ? fd : (int)kmap_syscall(SYS_ftruncate, fd, size, 0, 0, 0, 0);
+		MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0));
+	r = fd < 0 ? fd
+		   : (int)kmap_syscall(SYS_ftruncate, fd, size, 0, 0, 0, 0);
 	if (r == 0)
 		r = kmap_sys_fcntl(fd, F_ADD_SEALS, SEALS);
 	if (r < 0)
@@ -236,19 +238,19 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 	int r = -EPROTO;
 
 	if (hello->nslots == 0 || hello->nslots > KMAP_SLOTS_MAX ||
-	    hello->ring_size < KMAP_RING_MIN ||
-	    hello->ring_size > KMAP_RING_MAX ||
-	    (hello->ring_size & (hello->ring_size - 1)) != 0 ||
-	    hello->slot >= hello->nslots)
+		hello->ring_size < KMAP_RING_MIN ||
+		hello->ring_size > KMAP_RING_MAX ||
+		(hello->ring_size & (hello->ring_size - 1)) != 0 ||
+		hello->slot >= hello->nslots)
 		goto fail;
 	size = kmap_seg_size(hello->nslots, hello->ring_size);
 	/* Sealed against shrinking: no SIGBUS by the peer's will. Nor by a
 	 * hole in a memfd of huge pages, which may not be had again. */
 	if (size > SEG_MAX || kmap_sys_fcntl(memfd, F_GET_SEALS, 0) != SEALS ||
-	    kmap_syscall(SYS_fstat, memfd, &st, 0, 0, 0, 0) != 0 ||
-	    (uint64_t)st.st_size != size ||
-	    kmap_syscall(SYS_fstatfs, memfd, &sf, 0, 0, 0, 0) != 0 ||
-	    sf.f_type != TMPFS_MAGIC)
+		kmap_syscall(SYS_fstat, memfd, &st, 0, 0, 0, 0) != 0 ||
+		(uint64_t)st.st_size != size ||
+		kmap_syscall(SYS_fstatfs, memfd, &sf, 0, 0, 0, 0) != 0 ||
+		sf.f_type != TMPFS_MAGIC)
 		goto fail;
 	l = link_alloc(hello->nslots);
 	if (l == NULL) {
@@ -262,13 +264,13 @@ kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err)
 	r = link_map(l, memfd);
 	if (r < 0)
 		goto fail;
-	for (uint32_t i = l->nslots; i-- > 0; )
+	for (uint32_t i = l->nslots; i-- > 0;)
 		if (i != hello->slot)
 			l->free[l->nfree++] = i;
 	l->gen[hello->slot] = 1;
 	/* Without it slots are lost, no more. */
 	l->back = kmap_sys_mmap(l->nslots * sizeof(l->back[0]),
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	l->id = hello->link;
 	return l;
 fail:
@@ -348,26 +350,27 @@ kmap_link_lead(struct kmap_link *l, const struct kmap_addr *to)
 }
 
 #ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD	77
+#define SO_PEERPIDFD 77
 #endif
-#define PIDFS		0x50494446	/* statfs(2)'s f_type */
+#define PIDFS 0x50494446 /* statfs(2)'s f_type */
 
 /* A pidfd's inode number names a process for ever, in any pid namespace. */
 uint64_t
 kmap_peer_proc(int sock)
 {
-	struct ucred c = { 0 };
+	struct ucred c = {0};
 	socklen_t len = sizeof(int);
 	struct statfs sf;
 	struct stat st;
 	uint64_t ino = 0;
 	int fd = -1;
 
-	if (kmap_sys_getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd,
-	    &len) == 0 && fd >= 0) {
+	if (kmap_sys_getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) ==
+			0 &&
+		fd >= 0) {
 		if (kmap_syscall(SYS_fstatfs, fd, &sf, 0, 0, 0, 0) == 0 &&
-		    sf.f_type == PIDFS &&
-		    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0)
+			sf.f_type == PIDFS &&
+			kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0)
 			ino = st.st_ino;
 		kmap_sys_close(fd);
 	}
@@ -383,12 +386,12 @@ kmap_peer_proc(int sock)
  * segment: a link that left the list keeps both for a while, and its own next
  * pointer for good. Its rings go at once; no endpoint is left on them.
  */
-#define GRAVE_NS	(10u * UINT64_C(1000000000))
+#define GRAVE_NS (10u * UINT64_C(1000000000))
 #ifndef MADV_REMOVE
-#define MADV_REMOVE	9
+#define MADV_REMOVE 9
 #endif
 
-static struct kmap_link *graves;	/* under kmap_links_lock */
+static struct kmap_link *graves; /* under kmap_links_lock */
 
 static void
 bury(struct kmap_link *l)
@@ -434,7 +437,7 @@ kmap_link_reap(void)
 	at = &kmap_links;
 	while ((l = atomic_load(at)) != NULL) {
 		if (a_load_acq(&l->refs) == 0 &&
-		    (l->inherited || kmap_link_dead(l))) {
+			(l->inherited || kmap_link_dead(l))) {
 			atomic_store(at, atomic_load(&l->next));
 			bury(l);
 		} else
@@ -470,14 +473,14 @@ kmap_link_slot_get(struct kmap_link *l)
 		struct kmap_slot_shm *sh = &l->slots[s];
 
 		if (l->gen[s] == 0 ||
-		    (a_load(&sh->claim) & 3) == KMAP_CLAIM_WITHDRAWN ||
-		    a_load_acq(&sh->released[KMAP_ACCEPTOR]) == l->gen[s]) {
+			(a_load(&sh->claim) & 3) == KMAP_CLAIM_WITHDRAWN ||
+			a_load_acq(&sh->released[KMAP_ACCEPTOR]) == l->gen[s]) {
 			l->nfree--;
 			slot = (int)s;
 			break;
 		}
 		memmove(&l->free[1], &l->free[0],
-		    (l->nfree - 1) * sizeof(l->free[0]));
+			(l->nfree - 1) * sizeof(l->free[0]));
 		l->free[0] = s;
 	}
 	if (slot >= 0) {
@@ -542,25 +545,25 @@ kmap_link_receive(struct kmap_link *l)
 	kmap_lock(&l->lock);
 	seen = a_load_acq(&peer->messages);
 	for (int i = 0; i < MESSAGES_MAX; i++) {
-		n = kmap_msg_recv(l->sock, &m, &fd, 1,
-		    l->forked_early ? MSG_PEEK : 0);
+		n = kmap_msg_recv(
+			l->sock, &m, &fd, 1, l->forked_early ? MSG_PEEK : 0);
 		if (n < 0) {
 			/* No fd was left for it, or nonsense came. */
 			if (n != -EAGAIN && l->peer_fd[KMAP_PLACE_COMMON] < 0)
 				a_store(&l->mute, 1u);
 			break;
 		}
-		unsigned int place = m.kind == KMAP_MSG_WELCOME ?
-		    KMAP_PLACE_COMMON : m.arg;
+		unsigned int place =
+			m.kind == KMAP_MSG_WELCOME ? KMAP_PLACE_COMMON : m.arg;
 
 		if (n == 0)
 			continue;
 		if ((m.kind != KMAP_MSG_WELCOME && m.kind != KMAP_MSG_PLACE) ||
-		    place >= KMAP_PLACES || l->peer_fd[place] >= 0 ||
-		    !kmap_link_bell_good(l, fd))
+			place >= KMAP_PLACES || l->peer_fd[place] >= 0 ||
+			!kmap_link_bell_good(l, fd))
 			kmap_sys_close(fd);
 		else if ((l->peer_fd[place] = kmap_fd_hide(fd)) >= 0 &&
-		    m.kind == KMAP_MSG_PLACE)
+			m.kind == KMAP_MSG_PLACE)
 			a_or(&peer->acked, UINT64_C(1) << place);
 		/* It stays for the other process. */
 		if (l->forked_early)
@@ -581,16 +584,16 @@ kmap_link_can_ring(struct kmap_link *l)
 		kmap_link_receive(l);
 	if (l->peer_fd[KMAP_PLACE_COMMON] >= 0)
 		return 0;
-	return a_load(&l->mute) || (l->inherited && !l->forked_early) ?
-	    -EIO : -EAGAIN;
+	return a_load(&l->mute) || (l->inherited && !l->forked_early) ? -EIO
+								      : -EAGAIN;
 }
 
 void
 kmap_link_poll(struct kmap_link *l)
 {
 	if (kmap_unlikely(a_load(&l->ctl->side[!l->side].messages) !=
-	    a_load(&l->messages_read)) &&
-	    (l->stranger || (!l->inherited && !l->forked_early)))
+		    a_load(&l->messages_read)) &&
+		(l->stranger || (!l->inherited && !l->forked_early)))
 		kmap_link_receive(l);
 }
 
@@ -608,9 +611,11 @@ kmap_link_place(struct kmap_link *l, int id, int bell)
 		return (unsigned int)id;
 	if ((a_load(&l->told) & bit) || (a_or(&l->told, bit) & bit))
 		return KMAP_PLACE_COMMON;
-	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
-		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_PLACE,
-		.size = sizeof(m), .arg = (uint32_t)id };
+	m = (struct kmap_msg){.magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION,
+		.kind = KMAP_MSG_PLACE,
+		.size = sizeof(m),
+		.arg = (uint32_t)id};
 	if (kmap_msg_send(l->sock, &m, &bell, 1) == 0)
 		a_add(&own->messages, 1u);
 	else
@@ -624,9 +629,9 @@ kmap_links_fork(void)
 	struct kmap_link *l;
 
 	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next)) {
+		l = atomic_load(&l->next)) {
 		if (l->peer_fd[KMAP_PLACE_COMMON] >= 0 || l->inherited ||
-		    l->stranger)
+			l->stranger)
 			continue;
 		kmap_link_receive(l);
 		if (l->peer_fd[KMAP_PLACE_COMMON] < 0)
@@ -678,9 +683,9 @@ kmap_link_bell_good(const struct kmap_link *l, int fd)
 	struct stat own, st;
 
 	return kmap_syscall(SYS_fstat, l->own_bell, &own, 0, 0, 0, 0) == 0 &&
-	    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
-	    st.st_dev == own.st_dev && st.st_ino == own.st_ino &&
-	    (kmap_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);
+		kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
+		st.st_dev == own.st_dev && st.st_ino == own.st_ino &&
+		(kmap_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);
 }
 
 /*
@@ -691,8 +696,8 @@ kmap_link_bell_good(const struct kmap_link *l, int fd)
 static void
 stranger_bell(struct kmap_link *l)
 {
-	struct iovec v = { "", 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+	struct iovec v = {"", 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 
 	if (kmap_sys_sendmsg(l->sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
 		a_add(&l->ctl->side[l->side].messages, 1u);
@@ -736,9 +741,10 @@ kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds, int nfds)
 		struct cmsghdr h;
 		char buf[CMSG_SPACE(2 * sizeof(int))];
 	} c;
-	struct iovec v = { (void *)(uintptr_t)m, sizeof(*m) };
+	struct iovec v = {(void *)(uintptr_t)m, sizeof(*m)};
 	struct msghdr mh = {
-		.msg_iov = &v, .msg_iovlen = 1,
+		.msg_iov = &v,
+		.msg_iovlen = 1,
 	};
 	ssize_t r;
 
@@ -762,21 +768,22 @@ kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds, int flags)
 		struct cmsghdr h;
 		char buf[CMSG_SPACE(4 * sizeof(int))];
 	} c;
-	struct iovec v = { m, sizeof(*m) };
+	struct iovec v = {m, sizeof(*m)};
 	struct msghdr mh = {
-		.msg_iov = &v, .msg_iovlen = 1,
+		.msg_iov = &v,
+		.msg_iovlen = 1,
 		.msg_control = c.buf,
 		.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int)),
 	};
 	int got = 0, bad = 0;
 	ssize_t r;
 
-	r = kmap_sys_recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC |
-	    flags);
+	r = kmap_sys_recvmsg(
+		sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
 	if (r < 0)
 		return (int)r;
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&mh); h != NULL;
-	    h = CMSG_NXTHDR(&mh, h)) {
+		h = CMSG_NXTHDR(&mh, h)) {
 		size_t n;
 
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
@@ -800,9 +807,8 @@ kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds, int flags)
 	}
 	if (r == 0)
 		bad = -EPIPE;
-	else if (r != sizeof(*m) ||
-	    (mh.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) ||
-	    m->magic != KMAP_MAGIC || m->version != KMAP_WIRE_VERSION)
+	else if (r != sizeof(*m) || (mh.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) ||
+		m->magic != KMAP_MAGIC || m->version != KMAP_WIRE_VERSION)
 		bad = -EPROTO;
 	if (bad == 0)
 		return got;

@@ -17,10 +17,10 @@ struct kmap_ent;
 struct kmap_place;
 
 /* Destinations of a connector that one process answers. */
-#define KMAP_DESTS	8
+#define KMAP_DESTS 8
 
 struct kmap_link {
-	int side;			/* KMAP_CONNECTOR or KMAP_ACCEPTOR */
+	int side; /* KMAP_CONNECTOR or KMAP_ACCEPTOR */
 	int sock;
 	struct kmap_ctl_shm *ctl;
 	struct kmap_slot_shm *slots;
@@ -28,35 +28,35 @@ struct kmap_link {
 	uint64_t size;
 	uint32_t nslots;
 	uint64_t ring_size;
-	uint64_t inode;			/* of the segment */
-	int my_common;			/* what this side's sleepers watch */
-	int own_bell;			/* eventfd behind my_common */
-	int peer_fd[KMAP_PLACES];	/* the peer's placeholders, -1: none */
+	uint64_t inode; /* of the segment */
+	int my_common; /* what this side's sleepers watch */
+	int own_bell; /* eventfd behind my_common */
+	int peer_fd[KMAP_PLACES]; /* the peer's placeholders, -1: none */
 	kmap_a32 messages_read;
 	uint32_t peer_uid;
-	kmap_a32 mute;			/* the peer's placeholder was lost */
+	kmap_a32 mute; /* the peer's placeholder was lost */
 	/*
 	 * Another uid than ours: no placeholder is passed either way, and a
 	 * doorbell is a byte on the link socket (PROTOCOL, "Strangers").
 	 */
 	bool stranger;
-	bool distrusted;		/* it announced what is not its own */
+	bool distrusted; /* it announced what is not its own */
 	/* Connector: the listening socket that the peer was seen to accept
 	 * from, 0: none. */
 	uint32_t listener;
-	bool translated;		/* connector: as the connection was that
+	bool translated; /* connector: as the connection was that
 					 * made the link */
-	uint64_t id;			/* the acceptor's number for it */
-	uint64_t peer_proc;		/* acceptor: who is at the other end */
-	struct kmap_addr dests[KMAP_DESTS];	/* connector: where it leads */
+	uint64_t id; /* the acceptor's number for it */
+	uint64_t peer_proc; /* acceptor: who is at the other end */
+	struct kmap_addr dests[KMAP_DESTS]; /* connector: where it leads */
 	kmap_a32 ndests;
-	kmap_a32 refs;			/* endpoints of this process on it */
-	bool inherited;			/* by fork: scan, do not read */
+	kmap_a32 refs; /* endpoints of this process on it */
+	bool inherited; /* by fork: scan, do not read */
 	/* Forked before the peer's welcome came: both processes look at it
 	 * without taking it (MSG_PEEK duplicates its fd). */
 	bool forked_early;
-	kmap_a32 wait_seen;		/* an endpoint's waiting was seen */
-	kmap_a32 missed;		/* connector: an offer went unclaimed */
+	kmap_a32 wait_seen; /* an endpoint's waiting was seen */
+	kmap_a32 missed; /* connector: an offer went unclaimed */
 	/* connector: which slots are free, and their generations */
 	struct kmap_lock lock;
 	uint32_t *gen;
@@ -65,14 +65,14 @@ struct kmap_link {
 	/* By slot: the generation that a process forked from us, which cannot
 	 * reach the list, let go of last. The family's memory. */
 	kmap_a32 *back;
-	uint32_t log_seen;		/* acceptor: announcements read */
+	uint32_t log_seen; /* acceptor: announcements read */
 	/* by slot: this process's entry, NULL when it has none */
 	struct kmap_ent *_Atomic *ents;
 	size_t priv_size;
 	_Atomic(struct kmap_link *) next;
 	struct kmap_link *next_grave;
 	uint64_t buried_at;
-	kmap_a64 told;			/* own placeholders sent */
+	kmap_a64 told; /* own placeholders sent */
 };
 
 extern _Atomic(struct kmap_link *) kmap_links;
@@ -89,12 +89,12 @@ int kmap_sleep_fd(void);
 
 /* Acceptor: a new segment with slot 0 taken. *memfd is the caller's to send
  * and to close. */
-struct kmap_link *kmap_link_create(int *memfd, uint32_t nslots,
-    uint64_t ring_size, int *err);
+struct kmap_link *
+kmap_link_create(int *memfd, uint32_t nslots, uint64_t ring_size, int *err);
 /* Connector: maps a segment that a peer sent; everything is checked. memfd
  * stays the caller's. */
-struct kmap_link *kmap_link_attach(int memfd, const struct kmap_msg *hello,
-    int *err);
+struct kmap_link *
+kmap_link_attach(int memfd, const struct kmap_msg *hello, int *err);
 /* The peer is of another uid: before l->sock says anything about bells, and
  * before the link is visible. 0 or -errno. */
 int kmap_link_estrange(struct kmap_link *l);
@@ -125,8 +125,8 @@ void kmap_link_receive(struct kmap_link *l);
 int kmap_link_slot_get(struct kmap_link *l);
 void kmap_link_slot_put(struct kmap_link *l, uint32_t slot);
 
-uint8_t *kmap_link_ring(const struct kmap_link *l, uint32_t slot,
-    unsigned int dir);
+uint8_t *
+kmap_link_ring(const struct kmap_link *l, uint32_t slot, unsigned int dir);
 
 /*
  * The place to arm for a waiting place with the number `id` and the eventfd
@@ -148,11 +148,9 @@ bool kmap_link_bell_good(const struct kmap_link *l, int fd);
 void kmap_link_bell(struct kmap_link *l, unsigned int place);
 
 /* Sends or takes one message with fds on a rendezvous or link socket. */
-int kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds,
-    int nfds);
+int kmap_msg_send(int sock, const struct kmap_msg *m, const int *fds, int nfds);
 /* Fds come raised and CLOEXEC. Returns how many fds, or -errno; -EPIPE when
  * the other end closed. */
-int kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds,
-    int flags);
+int kmap_msg_recv(int sock, struct kmap_msg *m, int *fds, int nfds, int flags);
 
 #endif

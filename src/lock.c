@@ -25,17 +25,16 @@ static bool
 holder_is_dead(uint32_t word)
 {
 	return kmap_syscall(SYS_tkill, word & ~CONTENDED, 0, 0, 0, 0, 0) ==
-	    -ESRCH;
+		-ESRCH;
 }
 
 void
 kmap_lock_slow(struct kmap_lock *l)
 {
-	struct timespec limit = { 0, 50 * 1000 * 1000 };
+	struct timespec limit = {0, 50 * 1000 * 1000};
 
 	for (int i = 0; i < 100; i++) {
-		if (a_load(&l->word) == 0 &&
-		    a_cas(&l->word, 0u, kmap_tid()))
+		if (a_load(&l->word) == 0 && a_cas(&l->word, 0u, kmap_tid()))
 			return;
 		a_pause();
 	}
@@ -51,10 +50,10 @@ kmap_lock_slow(struct kmap_lock *l)
 		}
 		if (!(w & CONTENDED) && !a_cas(&l->word, w, w | CONTENDED))
 			continue;
-		r = kmap_syscall(SYS_futex, &l->word, FUTEX_WAIT,
-		    w | CONTENDED, &limit, NULL, 0);
+		r = kmap_syscall(SYS_futex, &l->word, FUTEX_WAIT, w | CONTENDED,
+			&limit, NULL, 0);
 		if (r == -ETIMEDOUT && holder_is_dead(w) &&
-		    a_cas(&l->word, w | CONTENDED, kmap_tid() | CONTENDED))
+			a_cas(&l->word, w | CONTENDED, kmap_tid() | CONTENDED))
 			return;
 	}
 }

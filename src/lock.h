@@ -18,7 +18,7 @@
 #include "base.h"
 
 struct kmap_lock {
-	kmap_a32 word;		/* 0, or the holder's tid | CONTENDED */
+	kmap_a32 word; /* 0, or the holder's tid | CONTENDED */
 };
 
 void kmap_lock_slow(struct kmap_lock *l);
@@ -30,8 +30,8 @@ extern void (*kmap_deferred_hook)(void);
 static inline uint32_t
 kmap_tid(void)
 {
-	return (uint32_t)(kmap_likely(kmap_self.tid != 0) ? kmap_self.tid :
-	    kmap_tid_slow());
+	return (uint32_t)(kmap_likely(kmap_self.tid != 0) ? kmap_self.tid
+							  : kmap_tid_slow());
 }
 
 static inline void

@@ -16,7 +16,7 @@ static int log_fd = 2;
 bool
 kmap_log_open(const char *value)
 {
-	static const char *const names[] = { "error", "warn", "info", "debug" };
+	static const char *const names[] = {"error", "warn", "info", "debug"};
 	const char *colon = strchr(value, ':');
 	size_t n = colon != NULL ? (size_t)(colon - value) : strlen(value);
 
@@ -25,8 +25,8 @@ kmap_log_open(const char *value)
 			continue;
 		if (colon != NULL) {
 			int fd = kmap_syscall(SYS_openat, AT_FDCWD, colon + 1,
-			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644, 0,
-			    0);
+				O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644,
+				0, 0);
 
 			fd = kmap_fd_hide(kmap_sys_raise(fd));
 			if (fd < 0)
@@ -82,11 +82,11 @@ kmap_format(char *buf, size_t size, const char *fmt, va_list ap)
 			}
 			at = put_number(buf, size, at, (uint64_t)v, 10);
 		} else if (*fmt == 'u' || *fmt == 'x') {
-			uint64_t v = wide ? va_arg(ap, unsigned long) :
-			    va_arg(ap, unsigned int);
+			uint64_t v = wide ? va_arg(ap, unsigned long)
+					  : va_arg(ap, unsigned int);
 
-			at = put_number(buf, size, at, v,
-			    *fmt == 'u' ? 10 : 16);
+			at = put_number(
+				buf, size, at, v, *fmt == 'u' ? 10 : 16);
 		} else
 			buf[at++] = *fmt;
 	}

@@ -8,23 +8,28 @@
 
 #include "base.h"
 
-enum kmap_level { KMAP_ERROR, KMAP_WARN, KMAP_INFO, KMAP_DEBUG };
+enum kmap_level {
+	KMAP_ERROR,
+	KMAP_WARN,
+	KMAP_INFO,
+	KMAP_DEBUG
+};
 
-extern int kmap_log_level;	/* -1: silent */
+extern int kmap_log_level; /* -1: silent */
 
 bool kmap_log_open(const char *value);
-void kmap_log_write(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2)));
+void kmap_log_write(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* To stderr when no log is open: for settings that are not understood. */
-void kmap_log_always(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2)));
+void
+kmap_log_always(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* vsnprintf for the conversions above; returns the length, cut at size. */
-size_t kmap_format(char *buf, size_t size, const char *fmt,
-    __builtin_va_list ap);
+size_t
+kmap_format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
 
-#define kmap_log(level, ...) do { \
-	if (kmap_unlikely((int)(level) <= kmap_log_level)) \
-		kmap_log_write(__VA_ARGS__); \
-} while (0)
+#define kmap_log(level, ...)                                                   \
+	do {                                                                   \
+		if (kmap_unlikely((int)(level) <= kmap_log_level))             \
+			kmap_log_write(__VA_ARGS__);                           \
+	} while (0)
 
 #endif

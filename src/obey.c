@@ -20,7 +20,7 @@ bool kmap_obeying;
 /* What outlives the file: rules alone, in memory of their own. */
 static struct kmap_table table;
 static bool refused;
-static kmap_a32 said;		/* bits of enum kmap_why */
+static kmap_a32 said; /* bits of enum kmap_why */
 
 /* ---- whom is it for? ---- */
 
@@ -38,12 +38,12 @@ static const char *
 exe_of(const char *link, char *buf, size_t size)
 {
 	static const char deleted[] = " (deleted)";
-	long n = kmap_syscall(SYS_readlinkat, AT_FDCWD, link, buf, size - 1, 0,
-	    0);
+	long n = kmap_syscall(
+		SYS_readlinkat, AT_FDCWD, link, buf, size - 1, 0, 0);
 
 	buf[n > 0 ? n : 0] = '\0';
 	if (n >= (long)sizeof(deleted) &&
-	    strcmp(buf + n - (sizeof(deleted) - 1), deleted) == 0)
+		strcmp(buf + n - (sizeof(deleted) - 1), deleted) == 0)
 		buf[n - (long)(sizeof(deleted) - 1)] = '\0';
 	return base_name(buf);
 }
@@ -67,13 +67,13 @@ note_build_id(const char *p, size_t n, char *buf, size_t size)
 			return false;
 		desc = (const uint8_t *)p + at + name;
 		if (h->n_type == NT_GNU_BUILD_ID && h->n_namesz == 4 &&
-		    memcmp(p + at, "GNU", 4) == 0) {
+			memcmp(p + at, "GNU", 4) == 0) {
 			size_t k = 0;
 
 			for (; k < h->n_descsz && 2 * k + 2 < size; k++) {
 				buf[2 * k] = "0123456789abcdef"[desc[k] >> 4];
 				buf[2 * k + 1] =
-				    "0123456789abcdef"[desc[k] & 15];
+					"0123456789abcdef"[desc[k] & 15];
 			}
 			buf[2 * k] = '\0';
 			return true;
@@ -98,15 +98,15 @@ own_build_id(char *buf, size_t size)
 		if (ph[i].p_type == PT_PHDR)
 			base = (uintptr_t)ph - ph[i].p_vaddr;
 	for (size_t i = 0; i < n; i++)
-		if (ph[i].p_type == PT_NOTE && note_build_id(
-		    (const char *)(base + ph[i].p_vaddr), ph[i].p_filesz, buf,
-		    size))
+		if (ph[i].p_type == PT_NOTE &&
+			note_build_id((const char *)(base + ph[i].p_vaddr),
+				ph[i].p_filesz, buf, size))
 			return;
 }
 
 static bool
 same_program(const char *exe, const char *id, const char *own_exe,
-    const char *own_id)
+	const char *own_id)
 {
 	if (own_exe[0] != '\0' && strcmp(base_name(exe), own_exe) != 0)
 		return false;
@@ -120,13 +120,14 @@ names(const struct kmap_table *t, const char *exe, const char *id)
 	if (same_program(t->exe, t->build_id, exe, id))
 		return true;
 	for (const struct kmap_section *s = t->sections; s != NULL;
-	    s = s->next) {
+		s = s->next) {
 		if (strcmp(s->kind->name, "child") != 0)
 			continue;
 		for (const struct kmap_value *v = s->first; v != NULL;
-		    v = v->next)
-			if (same_program(v->key, kmap_value_text(v->first,
-			    "build-id"), exe, id))
+			v = v->next)
+			if (same_program(v->key,
+				    kmap_value_text(v->first, "build-id"), exe,
+				    id))
 				return true;
 	}
 	return false;
@@ -138,8 +139,9 @@ static bool
 is_a_childs(const struct kmap_table *t)
 {
 	char link[32], exe[512];
-	unsigned int n = (unsigned int)kmap_syscall(SYS_getppid, 0, 0, 0, 0, 0,
-	    0), digits = 1;
+	unsigned int n = (unsigned int)kmap_syscall(
+			     SYS_getppid, 0, 0, 0, 0, 0, 0),
+		     digits = 1;
 	const char *parent;
 
 	for (unsigned int k = n; k >= 10; k /= 10)
@@ -162,15 +164,19 @@ is_ours(const struct kmap_table *t, const char *path)
 	if (names(t, own, id))
 		return true;
 	if (is_a_childs(t))
-		kmap_log(KMAP_INFO, "KMAP_TABLE=%s is ignored: it is not for "
-		    "%s", path, own);
+		kmap_log(KMAP_INFO,
+			"KMAP_TABLE=%s is ignored: it is not for "
+			"%s",
+			path, own);
 	else if (strcmp(base_name(t->exe), own) != 0)
 		kmap_log_always("KMAP_TABLE=%s is ignored: it is for %s, and "
-		    "this is %s", path, base_name(t->exe), own);
+				"this is %s",
+			path, base_name(t->exe), own);
 	else
-		kmap_log_always("KMAP_TABLE=%s is ignored: it is for another "
-		    "build of %s (build id %s, not %s): trace it again", path,
-		    own, t->build_id, id);
+		kmap_log_always(
+			"KMAP_TABLE=%s is ignored: it is for another "
+			"build of %s (build id %s, not %s): trace it again",
+			path, own, t->build_id, id);
 	return false;
 }
 
@@ -182,13 +188,12 @@ apply_settings(const struct kmap_table *t)
 	unsigned int new = t->conf.given & ~kmap_conf.given;
 
 	kmap_conf.inert = t->inert;
-	if (new & KMAP_GIVEN_UPGRADE)
+	if (new &KMAP_GIVEN_UPGRADE)
 		kmap_conf.upgrade = t->conf.upgrade;
-	if (new & KMAP_GIVEN_RING)
+	if (new &KMAP_GIVEN_RING)
 		kmap_conf.ring_size = t->conf.ring_size;
-	if (new & KMAP_GIVEN_PEERS) {
-		memcpy(kmap_conf.peers, t->conf.peers,
-		    sizeof(kmap_conf.peers));
+	if (new &KMAP_GIVEN_PEERS) {
+		memcpy(kmap_conf.peers, t->conf.peers, sizeof(kmap_conf.peers));
 		kmap_conf.npeers = t->conf.npeers;
 		kmap_conf.peers_set = true;
 	}
@@ -201,11 +206,11 @@ keep(const struct kmap_table *t)
 	size_t n = t->nrules * sizeof(*t->rules);
 	void *p;
 
-	table = (struct kmap_table){ .build_id = "" };
+	table = (struct kmap_table){.build_id = ""};
 	if (n == 0)
 		return true;
-	p = kmap_sys_mmap(n, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	p = kmap_sys_mmap(
+		n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (p == NULL)
 		return false;
 	memcpy(p, t->rules, n);
@@ -225,7 +230,8 @@ kmap_obey_load(const char *path)
 	if (kmap_table_load_rules(&t, path, &e) != 0) {
 		kmap_table_error_text(&e, path, why, sizeof(why));
 		kmap_log_always("KMAP_TABLE is refused, connections stay on "
-		    "TCP: %s", why);
+				"TCP: %s",
+			why);
 		refused = kmap_obeying = true;
 		return;
 	}
@@ -235,7 +241,7 @@ kmap_obey_load(const char *path)
 		kmap_obeying = true;
 		if (t.inert)
 			kmap_log(KMAP_INFO, "%s says inert: nothing moves",
-			    path);
+				path);
 	}
 	kmap_table_free(&t);
 }
@@ -271,13 +277,13 @@ address_text(const struct kmap_addr *a, char *buf, size_t size)
 	size_t n = 0;
 
 	if (kmap_addr_is_v4(a)) {
-		put(buf, size, "%u.%u.%u.%u:%u", ip[12], ip[13], ip[14],
-		    ip[15], port);
+		put(buf, size, "%u.%u.%u.%u:%u", ip[12], ip[13], ip[14], ip[15],
+			port);
 		return;
 	}
 	for (int i = 0; i < 16; i += 2)
 		n += put(buf + n, size - n, "%s%x", i == 0 ? "[" : ":",
-		    (unsigned int)ip[i] << 8 | ip[i + 1]);
+			(unsigned int)ip[i] << 8 | ip[i + 1]);
 	put(buf + n, size - n, "]:%u", port);
 }
 
@@ -293,9 +299,11 @@ unknown(enum kmap_role role, const struct kmap_addr *a)
 
 	if (kmap_log_level >= KMAP_WARN && first_time(KMAP_WHY_UNKNOWN)) {
 		address_text(a, text, sizeof(text));
-		kmap_log(KMAP_WARN, "the program %s %s, which its table does "
-		    "not know%s", does[role], text, role == KMAP_LISTENS ?
-		    "" : ": that stays on TCP");
+		kmap_log(KMAP_WARN,
+			"the program %s %s, which its table does "
+			"not know%s",
+			does[role], text,
+			role == KMAP_LISTENS ? "" : ": that stays on TCP");
 	}
 	return KMAP_WHY_UNKNOWN;
 }
@@ -344,18 +352,17 @@ kmap_obey_left(enum kmap_why why)
 {
 	static const char *const what[KMAP_NWHY] = {
 		[KMAP_WHY_NO_CONSENT] = "io_uring, or closes one number of a "
-		    "connection and waits for another",
+					"connection and waits for another",
 		[KMAP_WHY_STDIO] = "stdio or aio on a connection",
 		[KMAP_WHY_PASSED] = "a connection that is handed to another "
-		    "program",
+				    "program",
 		[KMAP_WHY_URGENT] = "urgent data",
 		[KMAP_WHY_ASYNC] = "O_ASYNC",
 		[KMAP_WHY_SECCOMP] = "a seccomp filter",
 		[KMAP_WHY_MLOCK] = "mlockall of what is to come",
 	};
 
-	if (what[why] == NULL || kmap_log_level < KMAP_WARN ||
-	    !first_time(why))
+	if (what[why] == NULL || kmap_log_level < KMAP_WARN || !first_time(why))
 		return;
 	kmap_log(KMAP_WARN, "the table does not know of this: %s", what[why]);
 }

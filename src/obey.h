@@ -25,8 +25,8 @@ void kmap_obey_load(const char *path);
  * logged the first time. sa: where a connecting socket goes; NULL: the
  * socket's own name is asked for.
  */
-enum kmap_why kmap_obey(enum kmap_role role, int fd, const void *sa,
-    socklen_t len);
+enum kmap_why
+kmap_obey(enum kmap_role role, int fd, const void *sa, socklen_t len);
 
 /* An endpoint leaves Kmap: said once for each reason that a trace would have
  * shown. */

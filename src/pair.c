@@ -22,20 +22,20 @@
 
 /* What a connection shows before it may cost a rendezvous. The connector
  * asks for less, so that its name stands when the acceptor looks. */
-#define EARN_CALLS	4u
-#define TRY_BYTES	(256u << 10)
-#define TRY_BYTES_MAX	(8u << 20)
-#define EARN_BYTES	(8u << 10)
+#define EARN_CALLS 4u
+#define TRY_BYTES (256u << 10)
+#define TRY_BYTES_MAX (8u << 20)
+#define EARN_BYTES (8u << 10)
 /* Connections of a link; the memory of a ring is taken when it is used. */
-#define LINK_SLOTS	1024u
+#define LINK_SLOTS 1024u
 /* Names that may pend in one process; one that stood so long may be taken by
  * another connection. */
-#define NAMES_MAX	64u
-#define NAME_NS		UINT64_C(1000000000)
+#define NAMES_MAX 64u
+#define NAME_NS UINT64_C(1000000000)
 /* Ticks that an announcement may stay unclaimed before a name is bound. */
-#define CLAIM_TICKS	4u
+#define CLAIM_TICKS 4u
 /* Ticks that the connector has to announce what it was told to. */
-#define JOIN_TICKS	8u
+#define JOIN_TICKS 8u
 
 bool (*kmap_consent_hook)(struct kmap_ent *e);
 bool (*kmap_seen_hook)(struct kmap_ent *e);
@@ -43,7 +43,7 @@ bool (*kmap_seen_hook)(struct kmap_ent *e);
 static kmap_a32 names_pending;
 /* Who has them: a hint for who is to give one up, checked under its lock. */
 static struct kmap_ent *_Atomic names[NAMES_MAX];
-static kmap_a32 stopped;	/* enum kmap_why */
+static kmap_a32 stopped; /* enum kmap_why */
 
 void
 kmap_pair_stop(enum kmap_why why)
@@ -79,7 +79,7 @@ uid_names_somebody(uint32_t uid)
 	if (uid != 65534)
 		return true;
 	fd = kmap_syscall(SYS_openat, AT_FDCWD, "/proc/self/uid_map",
-	    O_RDONLY | O_CLOEXEC, 0, 0, 0);
+		O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return false;
 	n = kmap_sys_read((int)fd, buf, sizeof(buf) - 1);
@@ -156,8 +156,8 @@ static bool
 vouched(const struct kmap_link *l, uint32_t listener)
 {
 	return l->peer_uid == own_uid() ||
-	    (l->translated && uid_may_pair(l->peer_uid, false)) ||
-	    (l->listener != 0 && l->listener == listener);
+		(l->translated && uid_may_pair(l->peer_uid, false)) ||
+		(l->listener != 0 && l->listener == listener);
 }
 
 /* ---- names ---- */
@@ -234,8 +234,8 @@ name_bind(struct kmap_ent *e)
 		name_make_room();
 	if (a_load(&names_pending) >= NAMES_MAX)
 		return;
-	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_socket(AF_UNIX,
-	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
+	fd = kmap_fd_hide(kmap_sys_raise(kmap_sys_socket(
+		AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
 	if (fd < 0) {
 		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
@@ -245,8 +245,9 @@ name_bind(struct kmap_ent *e)
 		r = kmap_sys_listen(fd, 1);
 	if (r != 0) {
 		kmap_fd_hidden_close(fd);
-		kmap_ent_bar(e, r == -EADDRINUSE ? KMAP_WHY_NAME_TAKEN :
-		    KMAP_WHY_LIMIT);
+		kmap_ent_bar(e,
+			r == -EADDRINUSE ? KMAP_WHY_NAME_TAKEN
+					 : KMAP_WHY_LIMIT);
 		return;
 	}
 	e->rdv_fd = fd;
@@ -259,7 +260,7 @@ name_bind(struct kmap_ent *e)
 static uint64_t
 timeo(int fd, int name)
 {
-	struct timeval tv = { 0, 0 };
+	struct timeval tv = {0, 0};
 	socklen_t len = sizeof(tv);
 
 	kmap_sys_getsockopt(fd, SOL_SOCKET, name, &tv, &len);
@@ -288,7 +289,7 @@ kmap_ent_options(struct kmap_ent *e, int fd)
 
 static void
 finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
-    uint32_t gen)
+	uint32_t gen)
 {
 	struct kmap_ep *ep = e->ep;
 	unsigned int rx = l->side == KMAP_CONNECTOR, tx = !rx;
@@ -302,10 +303,12 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	ep->slot = slot;
 	ep->slot_gen = gen;
 	ep->shm = sh;
-	ep->rx.ring = (struct kmap_ring_rx){ .shm = &sh->dir[rx],
-		.data = kmap_link_ring(l, slot, rx), .size = l->ring_size };
-	ep->tx.ring = (struct kmap_ring_tx){ .shm = &sh->dir[tx],
-		.data = kmap_link_ring(l, slot, tx), .size = l->ring_size };
+	ep->rx.ring = (struct kmap_ring_rx){.shm = &sh->dir[rx],
+		.data = kmap_link_ring(l, slot, rx),
+		.size = l->ring_size};
+	ep->tx.ring = (struct kmap_ring_tx){.shm = &sh->dir[tx],
+		.data = kmap_link_ring(l, slot, tx),
+		.size = l->ring_size};
 	kmap_ent_options(e, fd);
 	if (ep->translated)
 		kmap_keep_begin(ep, fd);
@@ -326,7 +329,7 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	kmap_stats_count(KMAP_STAT_connections_paired);
 	kmap_publish_state(e);
 	kmap_log(KMAP_DEBUG, "fd %d paired as %s, slot %u", fd,
-	    l->side == KMAP_CONNECTOR ? "connector" : "acceptor", slot);
+		l->side == KMAP_CONNECTOR ? "connector" : "acceptor", slot);
 	KMAP_TESTPOINT("paired", fd);
 	/* Calls that block come through the wrappers, as this one did. */
 	if (a_load(&l->wait_seen) || !a_load(&ep->nonblock))
@@ -343,8 +346,8 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	int r;
 
 	if (a_load_acq(&ep->stage) != KMAP_PAIRED ||
-	    a_load(&ep->rx.consented) || ep->rx.frozen ||
-	    a_load(&ep->why) != KMAP_WHY_NONE)
+		a_load(&ep->rx.consented) || ep->rx.frozen ||
+		a_load(&ep->why) != KMAP_WHY_NONE)
 		return;
 	if (!a_load(&e->wait_seen)) {
 		if (kmap_seen_hook == NULL || !kmap_seen_hook(e))
@@ -367,8 +370,8 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	r = kmap_dir_consent(ep, fd);
 	kmap_unlock(&ep->rx.lock);
 	if (r != 0 && r != -EAGAIN)
-		kmap_ent_bar(e, r == -EPIPE ? KMAP_WHY_CLOSED :
-		    KMAP_WHY_KERNEL);
+		kmap_ent_bar(
+			e, r == -EPIPE ? KMAP_WHY_CLOSED : KMAP_WHY_KERNEL);
 }
 
 void
@@ -390,7 +393,7 @@ static bool
 leads_to(const struct kmap_link *l, const struct kmap_addr *to)
 {
 	return l->side == KMAP_CONNECTOR && !l->inherited &&
-	    kmap_link_leads(l, to);
+		kmap_link_leads(l, to);
 }
 
 static bool
@@ -398,7 +401,7 @@ offer_withdraw(struct kmap_offer *o)
 {
 	struct kmap_slot_shm *sh = &o->link->slots[o->slot];
 	bool mine = a_cas(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED,
-	    o->gen << 2 | KMAP_CLAIM_WITHDRAWN);
+		o->gen << 2 | KMAP_CLAIM_WITHDRAWN);
 
 	atomic_store(&o->link->ents[o->slot], NULL);
 	a_store_rel(&sh->released[KMAP_CONNECTOR], o->gen);
@@ -411,10 +414,10 @@ static bool
 offer_take_back(struct kmap_offer *o)
 {
 	return a_cas(&o->link->slots[o->slot].claim,
-	    o->gen << 2 | KMAP_CLAIM_ANNOUNCED,
-	    o->gen << 2 | KMAP_CLAIM_WITHDRAWN) ||
-	    (a_load(&o->link->slots[o->slot].claim) & 3) ==
-	    KMAP_CLAIM_WITHDRAWN;
+		       o->gen << 2 | KMAP_CLAIM_ANNOUNCED,
+		       o->gen << 2 | KMAP_CLAIM_WITHDRAWN) ||
+		(a_load(&o->link->slots[o->slot].claim) & 3) ==
+		KMAP_CLAIM_WITHDRAWN;
 }
 
 static void
@@ -443,7 +446,7 @@ preconsent(struct kmap_ent *e, int fd)
 	if (e->pub->tcp_bytes_in != 0 || ep->rx.frozen)
 		return false;
 	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next)) {
+		l = atomic_load(&l->next)) {
 		if (!leads_to(l, &ep->tuple.to))
 			continue;
 		if (!a_load(&l->wait_seen))
@@ -471,7 +474,7 @@ kmap_pair_claimed(const struct kmap_ent *e)
 		const struct kmap_offer *o = &e->offers[i];
 
 		if (a_load_acq(&o->link->slots[o->slot].claim) ==
-		    (o->gen << 2 | KMAP_CLAIM_CLAIMED))
+			(o->gen << 2 | KMAP_CLAIM_CLAIMED))
 			return true;
 	}
 	return false;
@@ -516,7 +519,7 @@ offer_on(struct kmap_ent *e, struct kmap_link *l)
 	if (e->preconsent) {
 		/* Armed once for all: whoever claims it rings. */
 		a_or(&sh->dir[1].data_waiters,
-		    UINT64_C(1) << KMAP_PLACE_COMMON);
+			UINT64_C(1) << KMAP_PLACE_COMMON);
 		a_store(&sh->dir[1].consent, 1u);
 	}
 	a_store_rel(&sh->claim, o->gen << 2 | KMAP_CLAIM_ANNOUNCED);
@@ -534,16 +537,16 @@ announce(struct kmap_ent *e, int fd)
 {
 	struct kmap_link *l;
 
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		if (leads_to(l, &e->ep->tuple.to))
 			break;
 	if (l == NULL)
 		return;
 	e->preconsent = preconsent(e, fd);
 	kmap_lock(&kmap_links_lock);
-	for (l = atomic_load(&kmap_links); l != NULL &&
-	    e->noffers < KMAP_OFFERS; l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links);
+		l != NULL && e->noffers < KMAP_OFFERS;
+		l = atomic_load(&l->next))
 		if (leads_to(l, &e->ep->tuple.to))
 			offer_on(e, l);
 	kmap_unlock(&kmap_links_lock);
@@ -557,13 +560,13 @@ claimed(struct kmap_ent *e, int fd)
 		bool translated = o.link->translated;
 
 		if (a_load_acq(&o.link->slots[o.slot].claim) !=
-		    (o.gen << 2 | KMAP_CLAIM_CLAIMED))
+			(o.gen << 2 | KMAP_CLAIM_CLAIMED))
 			continue;
 		/* A stranger's link must own this connection, too; one of our
 		 * own uid could trace us anyway. */
 		if (!e->preconsent && o.link->peer_uid != own_uid() &&
-		    !acceptor_may_pair(&e->ep->tuple, o.link->peer_uid,
-		    &translated)) {
+			!acceptor_may_pair(
+				&e->ep->tuple, o.link->peer_uid, &translated)) {
 			offers_withdraw(e, -1);
 			kmap_ent_bar(e, KMAP_WHY_UID);
 			return true;
@@ -593,10 +596,9 @@ join(struct kmap_ent *e)
 	bool offered = false;
 
 	kmap_lock(&kmap_links_lock);
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		if (l->side == KMAP_CONNECTOR && !l->inherited &&
-		    l->id == e->join && l->peer_uid == e->rdv_uid)
+			l->id == e->join && l->peer_uid == e->rdv_uid)
 			break;
 	if (l != NULL) {
 		e->join = 0;
@@ -617,12 +619,12 @@ greeted(struct kmap_ent *e, int fd)
 {
 	struct kmap_msg m;
 	struct kmap_link *l = NULL;
-	int fds[2] = { -1, -1 }, err = 0, n = 0;
+	int fds[2] = {-1, -1}, err = 0, n = 0;
 	uint32_t uid, slot;
 
 	if (e->rdv_conn < 0) {
-		e->rdv_conn = kmap_fd_hide(kmap_sys_raise(
-		    kmap_sys_accept4(e->rdv_fd, SOCK_CLOEXEC | SOCK_NONBLOCK)));
+		e->rdv_conn = kmap_fd_hide(kmap_sys_raise(kmap_sys_accept4(
+			e->rdv_fd, SOCK_CLOEXEC | SOCK_NONBLOCK)));
 		if (e->rdv_conn < 0) {
 			e->rdv_conn = -1;
 			return;
@@ -630,8 +632,8 @@ greeted(struct kmap_ent *e, int fd)
 		/* Before a fd of its is taken: to close one may mean to wait
 		 * for whoever serves its file system. */
 		if (cred_uid(e->rdv_conn, &e->rdv_uid) != 0 ||
-		    !acceptor_may_pair(&e->ep->tuple, e->rdv_uid,
-		    &e->ep->translated))
+			!acceptor_may_pair(
+				&e->ep->tuple, e->rdv_uid, &e->ep->translated))
 			goto refuse;
 	}
 	uid = e->rdv_uid;
@@ -639,9 +641,12 @@ greeted(struct kmap_ent *e, int fd)
 	if (n == -EAGAIN)
 		return;
 	if (n < 0 || (m.kind != KMAP_MSG_HELLO && m.kind != KMAP_MSG_JOIN) ||
-	    memcmp(&m.tuple, &e->ep->tuple, sizeof(m.tuple)) != 0 ||
-	    /* A stranger's placeholder is none of ours to write. */
-	    n != (m.kind == KMAP_MSG_JOIN ? 0 : uid == own_uid() ? 2 : 1))
+		memcmp(&m.tuple, &e->ep->tuple, sizeof(m.tuple)) != 0 ||
+		/* A stranger's placeholder is none of ours to write. */
+		n !=
+			(m.kind == KMAP_MSG_JOIN	   ? 0
+					: uid == own_uid() ? 2
+							   : 1))
 		goto refuse;
 	if (m.kind == KMAP_MSG_JOIN) {
 		e->join = m.link;
@@ -673,9 +678,11 @@ greeted(struct kmap_ent *e, int fd)
 		return;
 	}
 	slot = m.slot;
-	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
-		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_WELCOME,
-		.size = sizeof(m), .tuple = e->ep->tuple };
+	m = (struct kmap_msg){.magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION,
+		.kind = KMAP_MSG_WELCOME,
+		.size = sizeof(m),
+		.tuple = e->ep->tuple};
 	if (kmap_msg_send(l->sock, &m, &l->own_bell, n - 1) != 0) {
 		kmap_link_free(l);
 		return;
@@ -688,15 +695,15 @@ greeted(struct kmap_ent *e, int fd)
 	return;
 refuse:
 	kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused", fd,
-	    e->rdv_uid);
+		e->rdv_uid);
 	for (int i = 0; i < n; i++)
 		if (fds[i] >= 0)
 			kmap_sys_close(fds[i]);
 	kmap_fd_hidden_close(e->rdv_conn);
 	e->rdv_conn = -1;
 	if (err != 0)
-		kmap_ent_bar(e, err == -EPROTO ? KMAP_WHY_PROTOCOL :
-		    KMAP_WHY_LIMIT);
+		kmap_ent_bar(
+			e, err == -EPROTO ? KMAP_WHY_PROTOCOL : KMAP_WHY_LIMIT);
 }
 
 static void
@@ -709,8 +716,8 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 		/* All names are taken: ever more rarely. */
 		if (tick < e->next_try || KMAP_TESTPOINT("offer", fd))
 			return;
-		if (kmap_tuple_of(&ep->tuple, fd, KMAP_CONNECTOR,
-		    &translated) != 0)
+		if (kmap_tuple_of(
+			    &ep->tuple, fd, KMAP_CONNECTOR, &translated) != 0)
 			return;
 		if (kmap_addr_eq(&ep->tuple.from, &ep->tuple.to)) {
 			/* A socket connected to itself is one endpoint. */
@@ -727,8 +734,7 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 				return;
 			}
 		}
-		a_cas(&ep->stage, (uint32_t)KMAP_PLAIN,
-		    (uint32_t)KMAP_OFFERED);
+		a_cas(&ep->stage, (uint32_t)KMAP_PLAIN, (uint32_t)KMAP_OFFERED);
 		e->next_try = tick + CLAIM_TICKS;
 		return;
 	}
@@ -738,9 +744,9 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 		/* Another process than those we know answers here. */
 		if (tick < e->next_try)
 			return;
-		for (unsigned int i = e->noffers; i-- > 0; )
+		for (unsigned int i = e->noffers; i-- > 0;)
 			if (!offer_take_back(&e->offers[i]))
-				return;	/* claimed just now */
+				return; /* claimed just now */
 		offers_withdraw(e, -1);
 		e->preconsent = false;
 		name_bind(e);
@@ -756,8 +762,7 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 /* ---- the acceptor ---- */
 
 static bool
-claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot,
-    uint32_t *gen)
+claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot, uint32_t *gen)
 {
 	uint32_t tail = a_load_acq(&l->ctl->log_tail);
 	bool front = true;
@@ -788,12 +793,14 @@ claim_in(struct kmap_link *l, struct kmap_ent *e, uint32_t *slot,
 		 * announces these gets nothing more, and keeps nobody from
 		 * pairing. */
 		may = l->peer_uid == own_uid() ||
-		    connector_may_pair(&e->ep->tuple, l->peer_uid, &gone);
+			connector_may_pair(&e->ep->tuple, l->peer_uid, &gone);
 		if (!may && gone)
 			continue;
 		if (!may || atomic_load(&l->ents[s]) != NULL) {
-			kmap_log(KMAP_WARN, "uid %u announced what is not its "
-			    "own", l->peer_uid);
+			kmap_log(KMAP_WARN,
+				"uid %u announced what is not its "
+				"own",
+				l->peer_uid);
 			l->distrusted = true;
 			return false;
 		}
@@ -813,11 +820,11 @@ claim(struct kmap_ent *e, int fd)
 	uint32_t slot, gen;
 
 	kmap_lock(&kmap_links_lock);
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		if (l->side == KMAP_ACCEPTOR && !l->inherited &&
-		    !l->distrusted && a_load(&l->ctl->log_tail) != l->log_seen &&
-		    claim_in(l, e, &slot, &gen))
+			!l->distrusted &&
+			a_load(&l->ctl->log_tail) != l->log_seen &&
+			claim_in(l, e, &slot, &gen))
 			break;
 	if (l != NULL)
 		a_add(&l->refs, 1u);
@@ -842,17 +849,20 @@ ask_to_join(struct kmap_ent *e, int sock, uint32_t uid, uint64_t proc)
 		return false;
 	kmap_lock(&kmap_links_lock);
 	for (l = atomic_load(&kmap_links); l != NULL && id == 0;
-	    l = atomic_load(&l->next))
+		l = atomic_load(&l->next))
 		if (l->side == KMAP_ACCEPTOR && !l->inherited &&
-		    !l->distrusted && l->peer_proc == proc &&
-		    l->peer_uid == uid && !kmap_link_dead(l))
+			!l->distrusted && l->peer_proc == proc &&
+			l->peer_uid == uid && !kmap_link_dead(l))
 			id = l->id;
 	kmap_unlock(&kmap_links_lock);
 	if (id == 0)
 		return false;
-	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
-		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_JOIN,
-		.size = sizeof(m), .link = id, .tuple = e->ep->tuple };
+	m = (struct kmap_msg){.magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION,
+		.kind = KMAP_MSG_JOIN,
+		.size = sizeof(m),
+		.link = id,
+		.tuple = e->ep->tuple};
 	e->asked_join = true;
 	return kmap_msg_send(sock, &m, NULL, 0) == 0;
 }
@@ -869,8 +879,8 @@ greet(struct kmap_ent *e, int fd)
 	uint32_t uid;
 	bool gone;
 
-	sock = kmap_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, 0);
+	sock = kmap_sys_socket(
+		AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (sock < 0) {
 		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
@@ -882,10 +892,10 @@ greet(struct kmap_ent *e, int fd)
 		return;
 	}
 	if (cred_uid(sock, &uid) != 0 ||
-	    !connector_may_pair(&e->ep->tuple, uid, &gone)) {
+		!connector_may_pair(&e->ep->tuple, uid, &gone)) {
 		kmap_sys_close(sock);
 		kmap_log(KMAP_WARN, "fd %d: uid %u does not own the other end",
-		    fd, uid);
+			fd, uid);
 		kmap_ent_bar(e, KMAP_WHY_UID);
 		return;
 	}
@@ -910,15 +920,19 @@ greet(struct kmap_ent *e, int fd)
 		kmap_ent_bar(e, KMAP_WHY_LIMIT);
 		return;
 	}
-	m = (struct kmap_msg){ .magic = KMAP_MAGIC,
-		.version = KMAP_WIRE_VERSION, .kind = KMAP_MSG_HELLO,
-		.size = sizeof(m), .nslots = l->nslots, .slot = 0,
-		.ring_size = l->ring_size, .tuple = e->ep->tuple,
-		.link = l->id };
+	m = (struct kmap_msg){.magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION,
+		.kind = KMAP_MSG_HELLO,
+		.size = sizeof(m),
+		.nslots = l->nslots,
+		.slot = 0,
+		.ring_size = l->ring_size,
+		.tuple = e->ep->tuple,
+		.link = l->id};
 	fds[0] = memfd;
 	fds[1] = l->own_bell;
-	r = l->sock < 0 ? l->sock : kmap_msg_send(l->sock, &m, fds,
-	    l->stranger ? 1 : 2);
+	r = l->sock < 0 ? l->sock
+			: kmap_msg_send(l->sock, &m, fds, l->stranger ? 1 : 2);
 	kmap_sys_close(memfd);
 	if (r != 0) {
 		kmap_link_free(l);
@@ -938,13 +952,15 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 		if (KMAP_TESTPOINT("offer", fd))
 			return;
 		if (kmap_tuple_of(&e->ep->tuple, fd, KMAP_ACCEPTOR,
-		    &e->ep->translated) != 0)
+			    &e->ep->translated) != 0)
 			return;
 		e->next_try = tick;
 	}
 	due = tick >= e->next_try;
-	if (claim(e, fd) || (!due && (by_tcp(e) >= TRY_BYTES_MAX ||
-	    by_tcp(e) - e->tried_at < TRY_BYTES)))
+	if (claim(e, fd) ||
+		(!due &&
+			(by_tcp(e) >= TRY_BYTES_MAX ||
+				by_tcp(e) - e->tried_at < TRY_BYTES)))
 		return;
 	e->tried_at = by_tcp(e);
 	asked = e->asked_join;
@@ -958,8 +974,10 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 	if (!due)
 		return;
 	e->tries++;
-	e->next_try = tick + (e->tries < 3 ? e->tries : e->tries > 12 ? 1u <<
-	    20 : 1u << 2 * (e->tries - 2));
+	e->next_try = tick +
+		(e->tries < 3			? e->tries
+				: e->tries > 12 ? 1u << 20
+						: 1u << 2 * (e->tries - 2));
 }
 
 /* ---- both ---- */
@@ -967,7 +985,7 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 static void
 settle(struct kmap_ent *e, int fd)
 {
-	for (unsigned int i = e->noffers; i-- > 0; )
+	for (unsigned int i = e->noffers; i-- > 0;)
 		if (offer_take_back(&e->offers[i]))
 			a_store(&e->offers[i].link->missed, 1u);
 	if (!claimed(e, fd)) {
@@ -1012,10 +1030,9 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 		kmap_ent_bar(e, (enum kmap_why)a_load(&stopped));
 		return;
 	}
-	if (kmap_conf.upgrade == KMAP_EARNED &&
-	    by_tcp(e) < EARN_BYTES &&
-	    kmap_min(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
-	    EARN_CALLS)
+	if (kmap_conf.upgrade == KMAP_EARNED && by_tcp(e) < EARN_BYTES &&
+		kmap_min(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
+			EARN_CALLS)
 		return;
 	if (!kmap_kin_alone(ep))
 		return;
@@ -1047,18 +1064,18 @@ kmap_pair_look(struct kmap_ent *e, int fd)
 	struct kmap_ep *ep = e->ep;
 
 	if (a_load(&ep->role) != KMAP_CONNECTOR ||
-	    a_load(&ep->stage) != KMAP_OFFERED) {
+		a_load(&ep->stage) != KMAP_OFFERED) {
 		/* The connector earns by what it reads of this very send. */
-		if (a_load(&e->ticks) < 64 && e->next_try >
-		    a_load(&e->ticks) + 4)
+		if (a_load(&e->ticks) < 64 &&
+			e->next_try > a_load(&e->ticks) + 4)
 			e->next_try = a_load(&e->ticks) + 4;
 		kmap_pair_tick(e, fd);
 		return;
 	}
 	if (!kmap_trylock(&ep->lock))
 		return;
-	if (a_load(&ep->stage) == KMAP_OFFERED && !(e->noffers > 0 &&
-	    claimed(e, fd)) && e->rdv_fd >= 0)
+	if (a_load(&ep->stage) == KMAP_OFFERED &&
+		!(e->noffers > 0 && claimed(e, fd)) && e->rdv_fd >= 0)
 		greeted(e, fd);
 	kmap_unlock(&ep->lock);
 }
@@ -1113,8 +1130,7 @@ kmap_pair_orphan(struct kmap_ep *ep)
 	/* The pointer is of the process that paired it: ours, or one that we
 	 * forked, which may have links that we never saw. */
 	kmap_lock(&kmap_links_lock);
-	for (l = atomic_load(&kmap_links); l != NULL;
-	    l = atomic_load(&l->next))
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
 		if (l == ep->link && l->id == ep->link_id)
 			break;
 	if (l != NULL) {
@@ -1147,7 +1163,7 @@ kmap_pair_verdict(const struct kmap_ent *e)
 	default:
 		if (!kmap_kin_alone(ep))
 			return KMAP_WHY_SHARED;
-		return e->next_try != 0 ? KMAP_WHY_NO_PEER :
-		    KMAP_WHY_NOT_EARNED;
+		return e->next_try != 0 ? KMAP_WHY_NO_PEER
+					: KMAP_WHY_NOT_EARNED;
 	}
 }

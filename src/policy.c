@@ -3,15 +3,15 @@
 
 #include "policy.h"
 
-#define US		1000u
-#define BUDGET_MAX	(50 * US)	/* more never paid */
-#define BUDGET_MIN	(3 * US)	/* less is not worth a look */
-#define TRIAL		(150 * US)	/* a wait that polls on trial … */
-#define TRIAL_EACH	64u		/* … one of so many … */
-#define TRIAL_GAP	(300 * US)	/* … if gaps were below this */
-#define SLICE		(400 * US)	/* a yield that long: preempted */
-#define BAR_MIN		(1000 * US)
-#define BAR_MAX		(256 * 1000 * US)
+#define US 1000u
+#define BUDGET_MAX (50 * US) /* more never paid */
+#define BUDGET_MIN (3 * US) /* less is not worth a look */
+#define TRIAL (150 * US) /* a wait that polls on trial … */
+#define TRIAL_EACH 64u /* … one of so many … */
+#define TRIAL_GAP (300 * US) /* … if gaps were below this */
+#define SLICE (400 * US) /* a yield that long: preempted */
+#define BAR_MIN (1000 * US)
+#define BAR_MAX (256 * 1000 * US)
 
 static uint64_t
 worth(uint64_t e)
@@ -64,8 +64,8 @@ kmap_policy_preempted(struct kmap_policy *p, uint64_t now, uint64_t took)
 }
 
 void
-kmap_policy_woken(struct kmap_policy *p, uint64_t began, uint64_t came,
-    uint64_t now)
+kmap_policy_woken(
+	struct kmap_policy *p, uint64_t began, uint64_t came, uint64_t now)
 {
 	uint64_t e;
 
@@ -73,8 +73,9 @@ kmap_policy_woken(struct kmap_policy *p, uint64_t began, uint64_t came,
 	if (came < began || came > now)
 		return;
 	e = came - began;
-	p->gap = p->gap == 0 ? e + 1 : p->gap - p->gap / 8 +
-	    kmap_min(e, 1000 * 1000 * US) / 8;
+	p->gap = p->gap == 0
+		? e + 1
+		: p->gap - p->gap / 8 + kmap_min(e, 1000 * 1000 * US) / 8;
 	if (e < BUDGET_MAX)
 		p->budget = kmap_max(p->budget, worth(e));
 }

@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE	0x0010
+#define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
 _Static_assert(KMAP_NSTATS <= KMAP_PUB_NAMES, "published");
@@ -27,14 +27,14 @@ kmap_a32 kmap_publish_tried;
 
 static struct kmap_lock lock;
 static int pub_fd = -1;
-static uint32_t nconns;		/* survives the change of memory at a fork */
+static uint32_t nconns; /* survives the change of memory at a fork */
 static bool stopped;
 
 static uint64_t
 room_for(uint32_t conns)
 {
 	return offsetof(struct kmap_pub, conn) +
-	    (uint64_t)conns * sizeof(struct kmap_pub_conn);
+		(uint64_t)conns * sizeof(struct kmap_pub_conn);
 }
 
 /* Over RLIMIT_FSIZE the kernel raises SIGXFSZ, which kills. */
@@ -43,16 +43,16 @@ may_size(uint64_t size)
 {
 	struct rlimit rl;
 
-	return kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0)
-	    == 0 && rl.rlim_cur >= size;
+	return kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) ==
+		0 &&
+		rl.rlim_cur >= size;
 }
 
 static int
 put_under(int flags, int fd)
 {
-	long r = kmap_syscall(SYS_mmap, &kmap_published,
-	    sizeof(kmap_published), PROT_READ | PROT_WRITE,
-	    flags | MAP_FIXED, fd, 0);
+	long r = kmap_syscall(SYS_mmap, &kmap_published, sizeof(kmap_published),
+		PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
 
 	return r < 0 && r > -4096 ? (int)r : 0;
 }
@@ -70,14 +70,13 @@ make_file(void)
 	if (!may_size(sizeof(kmap_published)))
 		return -1;
 	fd = kmap_sys_raise(kmap_syscall(SYS_memfd_create, KMAP_PUB_NAME,
-	    MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0));
+		MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0));
 	if (fd < 0)
 		return fd;
-	r = kmap_syscall(SYS_ftruncate, fd, sizeof(kmap_published), 0, 0, 0,
-	    0);
+	r = kmap_syscall(SYS_ftruncate, fd, sizeof(kmap_published), 0, 0, 0, 0);
 	if (r == 0)
-		r = kmap_syscall(SYS_fallocate, fd, 0, 0, room_for(nconns), 0,
-		    0);
+		r = kmap_syscall(
+			SYS_fallocate, fd, 0, 0, room_for(nconns), 0, 0);
 	if (r == 0)
 		r = put_under(MAP_SHARED, fd);
 	if (r != 0) {
@@ -85,10 +84,11 @@ make_file(void)
 		return -1;
 	}
 	/* Before Linux 5.1 nothing forbids writers alone. */
-	if (kmap_sys_fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
-	    F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0)
-		kmap_sys_fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
-		    F_SEAL_SEAL);
+	if (kmap_sys_fcntl(fd, F_ADD_SEALS,
+		    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE |
+			    F_SEAL_SEAL) != 0)
+		kmap_sys_fcntl(fd, F_ADD_SEALS,
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	return kmap_fd_hide(fd);
 }
 
@@ -135,9 +135,9 @@ kmap_publish_room(unsigned int first, unsigned int n)
 	kmap_lock(&lock);
 	/* A file without these pages could raise SIGBUS. */
 	if (room && pub_fd >= 0)
-		room = !stopped && kmap_syscall(SYS_fallocate, pub_fd, 0,
-		    room_for(first), n * sizeof(struct kmap_pub_conn), 0, 0)
-		    == 0;
+		room = !stopped &&
+			kmap_syscall(SYS_fallocate, pub_fd, 0, room_for(first),
+				n * sizeof(struct kmap_pub_conn), 0, 0) == 0;
 	if (room && first + n > nconns) {
 		nconns = first + n;
 		a_store_rel(&kmap_published.head.nconns, nconns);
@@ -186,8 +186,8 @@ kmap_publish_open(struct kmap_ent *e)
 {
 	struct kmap_pub_conn *p = e->pub;
 
-	memset(&p->rx_records, 0, sizeof(*p) -
-	    offsetof(struct kmap_pub_conn, rx_records));
+	memset(&p->rx_records, 0,
+		sizeof(*p) - offsetof(struct kmap_pub_conn, rx_records));
 	p->fd = e->fd;
 	p->rx_records = e->ep->rx.passed;
 	p->tx_records = e->ep->tx.nrec;
@@ -203,7 +203,7 @@ void
 kmap_publish_close(struct kmap_ent *e, int why)
 {
 	struct kmap_pub_conn *p = e->pub;
-	uint64_t n[KMAP_NSTATS] = { 0 };
+	uint64_t n[KMAP_NSTATS] = {0};
 	uint32_t seq = a_load(&p->seq);
 
 	kmap_stats_of(p, n);
@@ -229,8 +229,8 @@ kmap_publish_state(struct kmap_ent *e)
 
 	if (why == KMAP_WHY_NONE)
 		why = kmap_pair_verdict(e);
-	a_store(&p->state, a_load(&ep->stage) | a_load(&ep->role) << 8 |
-	    why << 16);
+	a_store(&p->state,
+		a_load(&ep->stage) | a_load(&ep->role) << 8 | why << 16);
 	if (ep->link == NULL || p->segment != 0)
 		return;
 	p->slot = ep->slot;

@@ -19,23 +19,23 @@
 struct kmap_ent;
 
 /* As /proc/PID/fd names it: "/memfd:kmap-stat (deleted)". */
-#define KMAP_PUB_NAME		"kmap-stat"
-#define KMAP_PUB_MAGIC		UINT64_C(0x746174732d70616d)
-#define KMAP_PUB_VERSION	1u
+#define KMAP_PUB_NAME "kmap-stat"
+#define KMAP_PUB_MAGIC UINT64_C(0x746174732d70616d)
+#define KMAP_PUB_VERSION 1u
 /* Connections with a record; the others only count in `live`. */
-#define KMAP_PUB_CONNS		4096u
-#define KMAP_PUB_NAMES		32u
+#define KMAP_PUB_CONNS 4096u
+#define KMAP_PUB_NAMES 32u
 /* The largest page: the memory is mapped over in whole pages. */
 #if defined(__aarch64__)
-#define KMAP_PUB_ALIGN		65536u
+#define KMAP_PUB_ALIGN 65536u
 #else
-#define KMAP_PUB_ALIGN		4096u
+#define KMAP_PUB_ALIGN 4096u
 #endif
 
 enum kmap_pub_watch {
-	KMAP_PUB_UNWATCHED,	/* in no epoll set that knows the ring */
-	KMAP_PUB_ARMED,		/* asked the peer for a doorbell */
-	KMAP_PUB_HOT,		/* looked at by each wait */
+	KMAP_PUB_UNWATCHED, /* in no epoll set that knows the ring */
+	KMAP_PUB_ARMED, /* asked the peer for a doorbell */
+	KMAP_PUB_HOT, /* looked at by each wait */
 };
 
 /*
@@ -46,8 +46,8 @@ enum kmap_pub_watch {
 struct kmap_pub_conn {
 	/* The receiver's line. */
 	_Alignas(KMAP_CACHELINE)
-	kmap_a32 seq;		/* odd: in use; moves on with each life */
-	uint32_t rx_records;	/* passed; odd: receives by the ring */
+		kmap_a32 seq; /* odd: in use; moves on with each life */
+	uint32_t rx_records; /* passed; odd: receives by the ring */
 	uint64_t ring_bytes_in;
 	uint64_t ring_messages_in;
 	uint64_t tcp_bytes_in;
@@ -56,44 +56,44 @@ struct kmap_pub_conn {
 	 * ring_bytes_in it is the ring's head. No store of its own on the
 	 * data path; short where several processes read in turn. */
 	uint64_t head_base;
-	kmap_a32 state;		/* stage | role << 8 | why << 16 */
-	int32_t fd;		/* one of its numbers */
-	uint64_t segment;	/* its inode number; 0: not paired */
+	kmap_a32 state; /* stage | role << 8 | why << 16 */
+	int32_t fd; /* one of its numbers */
+	uint64_t segment; /* its inode number; 0: not paired */
 	/* The sender's line. */
-	_Alignas(KMAP_CACHELINE)
-	uint32_t tx_records;	/* published; odd: sends by the ring */
-	uint32_t slot;		/* in the segment, and its generation */
+	_Alignas(KMAP_CACHELINE) uint32_t
+		tx_records; /* published; odd: sends by the ring */
+	uint32_t slot; /* in the segment, and its generation */
 	uint64_t ring_bytes_out;
 	uint64_t ring_messages_out;
 	uint64_t tcp_bytes_out;
 	uint64_t tcp_messages_out;
-	uint64_t tail_base;	/* likewise; with ring_bytes_out the tail */
+	uint64_t tail_base; /* likewise; with ring_bytes_out the tail */
 	uint32_t slot_gen;
 	uint32_t ring_size;
-	kmap_a32 watch;		/* enum kmap_pub_watch */
+	kmap_a32 watch; /* enum kmap_pub_watch */
 	uint32_t spare;
 };
 _Static_assert(sizeof(struct kmap_pub_conn) == 128, "published");
 
 struct kmap_pub_head {
-	kmap_a64 magic;		/* last of the fixed fields */
+	kmap_a64 magic; /* last of the fixed fields */
 	uint32_t version;
-	uint32_t head_size;	/* where conn begins */
+	uint32_t head_size; /* where conn begins */
 	uint32_t conn_size;
 	uint32_t conn_max;
-	uint32_t nstats;	/* words of `stats` and `why` that are meant; */
-	uint32_t nwhy;		/*   new names are appended */
-	int32_t pid;		/* in its own pid namespace */
-	kmap_a32 nconns;	/* records that may be in use: the first ones */
-	kmap_a32 live;		/* connections, with a record or without */
+	uint32_t nstats; /* words of `stats` and `why` that are meant; */
+	uint32_t nwhy; /*   new names are appended */
+	int32_t pid; /* in its own pid namespace */
+	kmap_a32 nconns; /* records that may be in use: the first ones */
+	kmap_a32 live; /* connections, with a record or without */
 	uint32_t spare;
 	/* Connections whose counters move from their record to `stats`:
 	 * who reads begun == ended, before and after, has missed none. */
 	kmap_a32 begun;
 	kmap_a32 ended;
 	uint64_t spare1[9];
-	kmap_a64 stats[KMAP_PUB_NAMES];	/* enum kmap_stat */
-	kmap_a64 why[KMAP_PUB_NAMES];	/* enum kmap_why */
+	kmap_a64 stats[KMAP_PUB_NAMES]; /* enum kmap_stat */
+	kmap_a64 why[KMAP_PUB_NAMES]; /* enum kmap_why */
 };
 _Static_assert(offsetof(struct kmap_pub_head, stats) == 128, "published");
 _Static_assert(sizeof(struct kmap_pub_head) == 640, "published");

@@ -177,8 +177,8 @@ kmap_ring_avail(struct kmap_ring_rx *r, size_t want)
 }
 
 ssize_t
-kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n,
-    bool peek, bool discard)
+kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n, bool peek,
+	bool discard)
 {
 	const struct kmap_iter was = *it;
 	size_t done = 0;

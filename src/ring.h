@@ -24,9 +24,9 @@
 struct kmap_ring_tx {
 	struct kmap_dir_shm *shm;
 	uint8_t *data;
-	uint64_t size;		/* a power of two */
+	uint64_t size; /* a power of two */
 	uint64_t tail;
-	uint64_t head;		/* the peer's cursor as last read */
+	uint64_t head; /* the peer's cursor as last read */
 };
 
 struct kmap_ring_rx {
@@ -41,12 +41,12 @@ struct kmap_ring_rx {
 struct kmap_iter {
 	const struct iovec *iov;
 	size_t cnt;
-	size_t off;		/* into iov[0] */
+	size_t off; /* into iov[0] */
 	size_t left;
 };
 
 /* Linux cuts every transfer there. */
-#define KMAP_MAX_RW	((size_t)0x7ffff000)
+#define KMAP_MAX_RW ((size_t)0x7ffff000)
 
 /* -EINVAL for a count or a length that Linux refuses, -EFAULT when the list
  * itself cannot be read or names what no program has. The list stays the
@@ -72,7 +72,7 @@ ssize_t kmap_ring_avail(struct kmap_ring_rx *r, size_t want);
 /* Copies up to n bytes out; `peek` leaves them, `discard` copies nothing.
  * -EFAULT: nothing was consumed, as with a TCP segment. */
 ssize_t kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n,
-    bool peek, bool discard);
+	bool peek, bool discard);
 size_t kmap_ring_readable(struct kmap_ring_rx *r, size_t n, const void **at);
 void kmap_ring_consume(struct kmap_ring_rx *r, size_t n);
 

@@ -17,8 +17,7 @@ static kmap_a32 written;
 
 static const char *const stat_names[] = {
 #define KMAP_STAT_NAME(n) #n,
-	KMAP_STATS(KMAP_STAT_NAME)
-};
+	KMAP_STATS(KMAP_STAT_NAME)};
 
 const char *const kmap_why_names[KMAP_NWHY] = {
 	[KMAP_WHY_NONE] = "none",
@@ -47,11 +46,12 @@ void
 kmap_stats_open(const char *path)
 {
 	stats_fd = kmap_fd_hide(kmap_sys_raise((int)kmap_syscall(SYS_openat,
-	    AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666, 0,
-	    0)));
+		AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666,
+		0, 0)));
 	if (stats_fd < 0)
 		kmap_log_always("KMAP_STATS=%s is ignored: cannot be opened "
-		    "for appending (errno %d)", path, -stats_fd);
+				"for appending (errno %d)",
+			path, -stats_fd);
 }
 
 bool
@@ -80,13 +80,13 @@ put_exe(struct out *o)
 {
 	char exe[512];
 	long n = kmap_syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe,
-	    sizeof(exe) - 1, 0, 0);
+		sizeof(exe) - 1, 0, 0);
 
 	if (n < 0)
 		n = 0;
 	for (long i = 0; i < n; i++)
 		if (exe[i] == '"' || exe[i] == '\\' ||
-		    (unsigned char)exe[i] < ' ')
+			(unsigned char)exe[i] < ' ')
 			exe[i] = '?';
 	exe[n] = '\0';
 	put(o, "\"exe\":\"%s\"", exe);
@@ -132,7 +132,7 @@ kmap_stats_write(void)
 	for (int i = 1; i < KMAP_NWHY; i++)
 		if (whys[i] != 0) {
 			put(&o, "%s\"%s\":%lu", first ? "" : ",",
-			    kmap_why_names[i], (unsigned long)whys[i]);
+				kmap_why_names[i], (unsigned long)whys[i]);
 			first = false;
 		}
 	put(&o, "}}\n");

@@ -11,25 +11,25 @@
 #include "ep.h"
 #include "publish.h"
 
-#define KMAP_STATS(X) \
-	X(connections_seen) \
-	X(connections_paired) \
-	X(connections_upgraded) \
-	X(directions_up) \
-	X(directions_down) \
-	X(bounces) \
-	X(spills) \
-	X(ring_bytes_in) \
-	X(ring_bytes_out) \
-	X(tcp_bytes_in) \
-	X(tcp_bytes_out) \
-	X(ring_messages_in) \
-	X(ring_messages_out) \
-	X(tcp_messages_in) \
-	X(tcp_messages_out) \
-	X(doorbells_rung) \
-	X(doorbells_saved) \
-	X(sleeps) \
+#define KMAP_STATS(X)                                                          \
+	X(connections_seen)                                                    \
+	X(connections_paired)                                                  \
+	X(connections_upgraded)                                                \
+	X(directions_up)                                                       \
+	X(directions_down)                                                     \
+	X(bounces)                                                             \
+	X(spills)                                                              \
+	X(ring_bytes_in)                                                       \
+	X(ring_bytes_out)                                                      \
+	X(tcp_bytes_in)                                                        \
+	X(tcp_bytes_out)                                                       \
+	X(ring_messages_in)                                                    \
+	X(ring_messages_out)                                                   \
+	X(tcp_messages_in)                                                     \
+	X(tcp_messages_out)                                                    \
+	X(doorbells_rung)                                                      \
+	X(doorbells_saved)                                                     \
+	X(sleeps)                                                              \
 	X(polls)
 
 enum kmap_stat {
@@ -40,8 +40,8 @@ enum kmap_stat {
 };
 
 /* They lie where kmap-stat(1) may read them. */
-#define kmap_stats	kmap_published.head.stats
-#define kmap_stats_why	kmap_published.head.why
+#define kmap_stats kmap_published.head.stats
+#define kmap_stats_why kmap_published.head.why
 
 static inline void
 kmap_stats_count(enum kmap_stat s)

@@ -26,8 +26,8 @@
 
 /* A sender whose peer's head stands still looks at the carrier at most so
  * often, or each so many bytes. */
-#define LOOK_NS		1000000u
-#define LOOK_BYTES	16384u
+#define LOOK_NS 1000000u
+#define LOOK_BYTES 16384u
 
 static void
 kick_space(struct kmap_ep *ep)
@@ -39,7 +39,8 @@ static void
 kick_data(struct kmap_ep *ep)
 {
 	if (kmap_unlikely(kmap_wake_kick(ep->link,
-	    &ep->tx.ring.shm->data_waiters, ep->slot) & KMAP_BOUNCE))
+				  &ep->tx.ring.shm->data_waiters, ep->slot) &
+		    KMAP_BOUNCE))
 		kmap_dir_bounce(ep);
 }
 
@@ -66,12 +67,12 @@ fin_seen(struct kmap_ent *e, int fd, bool late)
 		 * met a reset. One byte by TCP brings it.
 		 */
 		if (unread != 0 && !(a_load(&d->rflags) & KMAP_BYE) &&
-		    kmap_link_dead(ep->link)) {
-			struct iovec v = { (char[]){ 0 }, 1 };
-			struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+			kmap_link_dead(ep->link)) {
+			struct iovec v = {(char[]){0}, 1};
+			struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 
-			ssize_t r = kmap_sys_sendmsg(fd, &m,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
+			ssize_t r = kmap_sys_sendmsg(
+				fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 			/* After the FIN the kernel says EPIPE only, which is
 			 * right for what came late; and what it told us just
@@ -142,19 +143,19 @@ static ssize_t
 kernel_recv(int fd, struct kmap_rx_op *op, size_t max)
 {
 	struct iovec v[TRY_IOVS];
-	struct msghdr m = { .msg_iov = v };
+	struct msghdr m = {.msg_iov = v};
 	ssize_t n;
 
 	if (op->pipe >= 0) {
 		n = kmap_syscall(SYS_splice, fd, NULL, op->pipe, NULL, max,
-		    op->pipe_flags | 2 /* SPLICE_F_NONBLOCK */);
+			op->pipe_flags | 2 /* SPLICE_F_NONBLOCK */);
 		if (n > 0)
 			op->it.left -= (size_t)n;
 		return n;
 	}
 	m.msg_iovlen = iter_iov(&op->it, max, v, TRY_IOVS);
-	n = kmap_sys_recvmsg(fd, &m, (op->flags & (MSG_PEEK | MSG_TRUNC)) |
-	    MSG_DONTWAIT);
+	n = kmap_sys_recvmsg(
+		fd, &m, (op->flags & (MSG_PEEK | MSG_TRUNC)) | MSG_DONTWAIT);
 	if (n > 0 && (op->flags & MSG_TRUNC))
 		op->it.left -= (size_t)n;
 	else if (n > 0)
@@ -174,7 +175,7 @@ rx_for_good(const struct kmap_ep *ep)
 
 	/* The flag first: behind it comes one down record at most. */
 	return (a_load_acq(&d->sflags) & KMAP_BYE) && !kmap_rx_on_ring(ep) &&
-	    a_load_acq(&d->nrec) == ep->rx.passed;
+		a_load_acq(&d->nrec) == ep->rx.passed;
 }
 
 static void
@@ -212,8 +213,8 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		if (cap == 0) {
 			/* At the record; else bytes before it are still to
 			 * come, or are lost with a peer that died. */
-			if (pending && a_load(&ep->rx.ring.shm->rec_tcp) ==
-			    ep->rx.tcp)
+			if (pending &&
+				a_load(&ep->rx.ring.shm->rec_tcp) == ep->rx.tcp)
 				return -EAGAIN;
 			/* End, error, or bytes that came just now: those are
 			 * not taken before the records were looked at. */
@@ -222,8 +223,8 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 				return -ERESTART;
 			/* M10: before its FIN it may have gone up and down. */
 			if (n == 0 && !pending &&
-			    a_load_acq(&ep->rx.ring.shm->nrec) !=
-			    ep->rx.passed)
+				a_load_acq(&ep->rx.ring.shm->nrec) !=
+					ep->rx.passed)
 				return -ERESTART;
 			if (n != 0)
 				return n;
@@ -253,7 +254,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		ep->rx.tcp += (uint64_t)n;
 		if (pending)
 			a_store(&ep->rx.ring.shm->progress,
-			    a_load(&ep->rx.ring.shm->progress) + 1);
+				a_load(&ep->rx.ring.shm->progress) + 1);
 		took_by_tcp(e, n);
 	}
 	return n;
@@ -280,9 +281,11 @@ carrier_look(struct kmap_ent *e, int fd)
 		return 0;
 	}
 	if (a_load_acq(&ep->rx.ring.shm->nrec) != ep->rx.passed)
-		return 0;	/* a down record explains them */
-	kmap_log(KMAP_ERROR, "fd %d: bytes came by TCP past the switch: "
-	    "somebody wrote past the wrappers; the connection is reset", fd);
+		return 0; /* a down record explains them */
+	kmap_log(KMAP_ERROR,
+		"fd %d: bytes came by TCP past the switch: "
+		"somebody wrote past the wrappers; the connection is reset",
+		fd);
 	ep->rx.error = -ECONNRESET;
 	kmap_sys_shutdown(fd, SHUT_RDWR);
 	return 0;
@@ -309,7 +312,7 @@ pipe_put(int pipe, const uint8_t *at, size_t n)
 			r = r < 0 ? r : -EAGAIN;
 		else
 			r = kmap_sys_write(pipe, at + done,
-			    kmap_min(n - done, (size_t)KMAP_PAGE));
+				kmap_min(n - done, (size_t)KMAP_PAGE));
 		if (r <= 0)
 			return done > 0 ? (ssize_t)done : r;
 		done += (size_t)r;
@@ -334,7 +337,7 @@ ring_to_pipe(struct kmap_ep *ep, struct kmap_rx_op *op, size_t n)
 		kmap_ring_consume(&ep->rx.ring, (size_t)r);
 		op->it.left -= (size_t)r;
 	} else if (r == -EAGAIN)
-		r = -ENOSPC;	/* the pipe, not the ring */
+		r = -ENOSPC; /* the pipe, not the ring */
 	return r;
 }
 
@@ -352,8 +355,8 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 		return n == 0 ? -EAGAIN : n;
 	if (kmap_unlikely(a_load_acq(&d->nrec) != ep->rx.passed)) {
 		/* The ring ends at the down record. */
-		n = (ssize_t)kmap_min((uint64_t)n,
-		    a_load(&d->rec_ring) - ep->rx.ring.head);
+		n = (ssize_t)kmap_min(
+			(uint64_t)n, a_load(&d->rec_ring) - ep->rx.ring.head);
 		if (n == 0)
 			return -EAGAIN;
 	}
@@ -362,7 +365,8 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 		n = ring_to_pipe(ep, op, (size_t)n);
 	else
 		n = kmap_ring_get(&ep->rx.ring, &op->it, (size_t)n,
-		    (op->flags & MSG_PEEK) != 0, (op->flags & MSG_TRUNC) != 0);
+			(op->flags & MSG_PEEK) != 0,
+			(op->flags & MSG_TRUNC) != 0);
 	if (n <= 0 || (op->flags & MSG_PEEK))
 		return n;
 	pub = e->pub;
@@ -377,8 +381,10 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 static ssize_t
 broken(struct kmap_ent *e, int fd)
 {
-	kmap_log(KMAP_ERROR, "fd %d: the peer broke the protocol; the "
-	    "connection is reset", fd);
+	kmap_log(KMAP_ERROR,
+		"fd %d: the peer broke the protocol; the "
+		"connection is reset",
+		fd);
 	kmap_ent_bar(e, KMAP_WHY_PROTOCOL);
 	kmap_sys_shutdown(fd, SHUT_RDWR);
 	return -ECONNRESET;
@@ -407,7 +413,7 @@ rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	ssize_t n;
 	int r;
 
-	for (unsigned int i = 0; ; i++) {
+	for (unsigned int i = 0;; i++) {
 		/* A peer that publishes records for ever. */
 		if (kmap_unlikely(i > STEPS_MAX))
 			return broken(e, fd);
@@ -437,8 +443,9 @@ rx_once(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			continue;
 		if (ep->rx.error != 0 || ep->rx.eof)
 			return rx_end(ep);
-		if (!op->look && !(a_load(&ep->rx.ring.shm->sflags) &
-		    KMAP_BYE) && !quiet_too_long(ep))
+		if (!op->look &&
+			!(a_load(&ep->rx.ring.shm->sflags) & KMAP_BYE) &&
+			!quiet_too_long(ep))
 			return -EAGAIN;
 		/* What was published before the FIN is found by the next
 		 * look at the ring. */
@@ -462,12 +469,13 @@ rx_go_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	int inq = 0, mark = 0;
 
 	for (unsigned int i = 0; i < STEPS_MAX && op->it.left > 0 &&
-	    ep->link != NULL && kmap_dir_pass(ep) > 0; i++) {
+		ep->link != NULL && kmap_dir_pass(ep) > 0;
+		i++) {
 		if (kmap_rx_on_ring(ep))
 			n = ring_recv(e, op);
 		/* A read ends at the urgent mark. */
 		else if (kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 && inq > 0 &&
-		    !(kmap_sys_ioctl(fd, SIOCATMARK, &mark) == 0 && mark))
+			!(kmap_sys_ioctl(fd, SIOCATMARK, &mark) == 0 && mark))
 			n = tcp_recv(e, fd, op);
 		else
 			continue;
@@ -481,10 +489,10 @@ rx_go_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
  * so those are told once more, to where they were told before. */
 static ssize_t
 tcp_peek_behind(int fd, struct kmap_rx_op *op, const struct kmap_iter *start,
-    size_t skip)
+	size_t skip)
 {
 	struct iovec v[2 * TRY_IOVS];
-	struct msghdr m = { .msg_iov = v };
+	struct msghdr m = {.msg_iov = v};
 	size_t k = iter_iov(start, skip, v, TRY_IOVS), have = 0;
 	ssize_t n;
 
@@ -493,8 +501,8 @@ tcp_peek_behind(int fd, struct kmap_rx_op *op, const struct kmap_iter *start,
 	if (have < skip)
 		return 0;
 	m.msg_iovlen = k + iter_iov(&op->it, op->it.left, v + k, TRY_IOVS);
-	n = kmap_sys_recvmsg(fd, &m, (op->flags & MSG_TRUNC) | MSG_PEEK |
-	    MSG_DONTWAIT);
+	n = kmap_sys_recvmsg(
+		fd, &m, (op->flags & MSG_TRUNC) | MSG_PEEK | MSG_DONTWAIT);
 	return n <= (ssize_t)skip ? 0 : n - (ssize_t)skip;
 }
 
@@ -504,7 +512,7 @@ tcp_peek_behind(int fd, struct kmap_rx_op *op, const struct kmap_iter *start,
  */
 static size_t
 rx_peek_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op,
-    const struct kmap_iter *start, size_t n)
+	const struct kmap_iter *start, size_t n)
 {
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
@@ -520,12 +528,12 @@ rx_peek_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op,
 		by_tcp = n;
 		r = kmap_ring_avail(&ep->rx.ring, SIZE_MAX);
 		if (r > 0 && due > 1)
-			r = (ssize_t)kmap_min((uint64_t)r,
-			    a_load(&d->rec_ring) - at);
+			r = (ssize_t)kmap_min(
+				(uint64_t)r, a_load(&d->rec_ring) - at);
 		if (r > 0)
 			r = kmap_ring_get(&ep->rx.ring, &op->it,
-			    kmap_min((size_t)r, op->it.left), true,
-			    (op->flags & MSG_TRUNC) != 0);
+				kmap_min((size_t)r, op->it.left), true,
+				(op->flags & MSG_TRUNC) != 0);
 		if (r > 0) {
 			total = (size_t)r;
 			at += total;
@@ -547,9 +555,9 @@ kmap_rx_more(const struct kmap_ent *e, const struct kmap_rx_op *seen)
 {
 	struct kmap_dir_shm *d = e->ep->rx.ring.shm;
 
-	return d == NULL ? kmap_rx_changed(e) :
-	    a_load_acq(&d->nrec) != seen->seen_nrec ||
-	    a_load_acq(&d->tail) != seen->seen_tail;
+	return d == NULL ? kmap_rx_changed(e)
+			 : a_load_acq(&d->nrec) != seen->seen_nrec ||
+			a_load_acq(&d->tail) != seen->seen_tail;
 }
 
 ssize_t
@@ -562,8 +570,8 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	for (;;) {
 		kmap_lock(&ep->rx.lock);
 		/* The head stands: what is in the ring comes by TCP again. */
-		n = kmap_unlikely(ep->rx.frozen) ? -ERESTART :
-		    rx_once(e, fd, op);
+		n = kmap_unlikely(ep->rx.frozen) ? -ERESTART
+						 : rx_once(e, fd, op);
 		if (kmap_unlikely(n == -EPIPE) && op->pipe < 0)
 			n = rx_end(ep);
 		if (kmap_likely(n != -ESTALE))
@@ -594,7 +602,8 @@ kmap_rx_changed(const struct kmap_ent *e)
 	if (kmap_unlikely(ep->rx.frozen))
 		return false;
 	return a_load_acq(&d->nrec) != ep->rx.passed ||
-	    (kmap_rx_on_ring(ep) && a_load_acq(&d->tail) != ep->rx.ring.head);
+		(kmap_rx_on_ring(ep) &&
+			a_load_acq(&d->tail) != ep->rx.ring.head);
 }
 
 /* ---- sending ---- */
@@ -614,17 +623,18 @@ kernel_send_file(int fd, struct kmap_tx_op *op, size_t max)
 		return -EAGAIN;
 	if (op->flags & KMAP_TX_PIPE)
 		return kmap_syscall(SYS_splice, op->file, NULL, fd, NULL, max,
-		    2 /* SPLICE_F_NONBLOCK */);
+			2 /* SPLICE_F_NONBLOCK */);
 	n = kmap_sys_fcntl(fd, F_GETFL, 0);
 	if (n >= 0 && !(n & O_NONBLOCK)) {
 		uint8_t buf[16384];
-		struct iovec v = { buf, kmap_min(max, sizeof(buf)) };
-		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
-		int64_t at = op->off != NULL ? *op->off :
-		    kmap_syscall(SYS_lseek, op->file, 0, 1, 0, 0, 0);
+		struct iovec v = {buf, kmap_min(max, sizeof(buf))};
+		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+		int64_t at = op->off != NULL
+			? *op->off
+			: kmap_syscall(SYS_lseek, op->file, 0, 1, 0, 0, 0);
 
-		n = kmap_syscall(SYS_pread64, op->file, buf, v.iov_len, at, 0,
-		    0);
+		n = kmap_syscall(
+			SYS_pread64, op->file, buf, v.iov_len, at, 0, 0);
 		if (n <= 0)
 			return n;
 		v.iov_len = (size_t)n;
@@ -642,7 +652,7 @@ static ssize_t
 kernel_send(struct kmap_ent *e, int fd, struct kmap_tx_op *op, size_t max)
 {
 	struct iovec v[TRY_IOVS];
-	struct msghdr m = { .msg_iov = v };
+	struct msghdr m = {.msg_iov = v};
 	ssize_t n;
 
 	if (op->file >= 0) {
@@ -674,12 +684,12 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 	while (done < space && op->file_left > 0) {
 		void *at;
 		size_t n = kmap_ring_stretch(&ep->tx.ring,
-		    kmap_min(space - done, op->file_left), &at);
+			kmap_min(space - done, op->file_left), &at);
 		ssize_t r;
 
 		if (op->off != NULL)
-			r = kmap_syscall(SYS_pread64, op->file, at, n,
-			    *op->off, 0, 0);
+			r = kmap_syscall(
+				SYS_pread64, op->file, at, n, *op->off, 0, 0);
 		else
 			r = kmap_sys_read(op->file, at, n);
 		if (r <= 0) {
@@ -704,11 +714,11 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * them, as TCP lets it, so after PACE_STEPS the share doubles each
  * PACE_DOUBLE steps (4 MB are gone after some 60 ms).
  */
-#define PACE_BURST	(64u << 10)
-#define PACE_BYTES	(16u << 10)
-#define PACE_STEPS	32u
-#define PACE_DOUBLE	8u
-#define PACE_LAST	(PACE_STEPS + 12 * PACE_DOUBLE)
+#define PACE_BURST (64u << 10)
+#define PACE_BYTES (16u << 10)
+#define PACE_STEPS 32u
+#define PACE_DOUBLE 8u
+#define PACE_LAST (PACE_STEPS + 12 * PACE_DOUBLE)
 
 /*
  * Whoever waits for room that the ring makes must wait the ring's way: an
@@ -730,8 +740,10 @@ pace(const struct kmap_ep *ep)
 {
 	uint32_t k = ep->tx.pace_step;
 
-	return k == 0 ? PACE_BURST : k < PACE_STEPS ? PACE_BYTES :
-	    (uint64_t)PACE_BYTES << (k - PACE_STEPS) / PACE_DOUBLE;
+	return k == 0 ? PACE_BURST
+		: k < PACE_STEPS
+		? PACE_BYTES
+		: (uint64_t)PACE_BYTES << (k - PACE_STEPS) / PACE_DOUBLE;
 }
 
 /* The receiver has the library and has not made its next call yet. */
@@ -741,25 +753,28 @@ tx_may_rise_soon(const struct kmap_ep *ep)
 	struct kmap_dir_shm *d = ep->tx.ring.shm;
 
 	return d != NULL && !kmap_tx_on_ring(ep) && !ep->tx.fin &&
-	    ep->tx.bounce_from == ep->tx.bounce_to &&
-	    a_load(&d->rflags) == 0 && (a_load_acq(&d->consent) == 0 ||
-	    a_load_acq(&d->passed) != ep->tx.nrec);
+		ep->tx.bounce_from == ep->tx.bounce_to &&
+		a_load(&d->rflags) == 0 &&
+		(a_load_acq(&d->consent) == 0 ||
+			a_load_acq(&d->passed) != ep->tx.nrec);
 }
 
 bool
 kmap_tx_paced(const struct kmap_ep *ep)
 {
 	return kmap_unlikely(ep->tx.ahead >= pace(ep)) &&
-	    tx_may_rise_soon(ep) &&
-	    kmap_now() - a_load(&((struct kmap_ep *)(uintptr_t)ep)->
-	    tx.ahead_since) < KMAP_PACE_NS;
+		tx_may_rise_soon(ep) &&
+		kmap_now() -
+			a_load(&((struct kmap_ep *)(uintptr_t)ep)
+					->tx.ahead_since) <
+		KMAP_PACE_NS;
 }
 
 bool
 kmap_tx_freed(const struct kmap_ep *ep)
 {
 	return ep->tx.ring.shm != NULL && !kmap_tx_on_ring(ep) &&
-	    ep->tx.ahead >= pace(ep) && !tx_may_rise_soon(ep);
+		ep->tx.ahead >= pace(ep) && !tx_may_rise_soon(ep);
 }
 
 /* tx.lock held: how much may go by TCP at once. */
@@ -810,7 +825,7 @@ tx_look(struct kmap_ent *e, int fd, size_t n)
 	}
 	ep->tx.unlooked = 0;
 	if (!(kmap_sys_poll1(fd, POLLRDHUP) &
-	    (POLLRDHUP | POLLHUP | POLLERR))) {
+		    (POLLRDHUP | POLLHUP | POLLERR))) {
 		ep->tx.clean_tail = ep->tx.ring.tail;
 		return false;
 	}
@@ -857,8 +872,8 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	if (ep->link == NULL)
 		return kernel_send(e, fd, op, TCP_PIECE);
 	if (kmap_tx_on_ring(ep) && !tx_look(e, fd, want) &&
-	    kmap_unlikely(a_load_acq(&ep->tx.ring.shm->data_waiters) &
-	    KMAP_BOUNCE))
+		kmap_unlikely(a_load_acq(&ep->tx.ring.shm->data_waiters) &
+			KMAP_BOUNCE))
 		kmap_dir_bounce(ep);
 	n = kmap_ep_error(ep);
 	if (kmap_unlikely(n != 0))
@@ -867,7 +882,7 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 		if (kmap_dir_repay(ep, fd) != 0)
 			return -EAGAIN;
 		if (!kmap_dir_may_up(ep) || !waits_known(e) ||
-		    kmap_dir_up(ep, fd) != 0) {
+			kmap_dir_up(ep, fd) != 0) {
 			if (kmap_tx_paced(ep) && waits_known(e)) {
 				a_store(&ep->tx.nospace, 1u);
 				return -EAGAIN;
@@ -900,7 +915,7 @@ kmap_tx_rise(struct kmap_ent *e, int fd)
 	if (!kmap_trylock(&ep->tx.lock))
 		return;
 	if (ep->link != NULL && !kmap_tx_on_ring(ep) && waits_known(e) &&
-	    kmap_dir_may_up(ep))
+		kmap_dir_may_up(ep))
 		kmap_dir_up(ep, fd);
 	kmap_unlock(&ep->tx.lock);
 }
@@ -928,7 +943,7 @@ kmap_tx_has_room(const struct kmap_ep *ep)
 }
 
 /* A receiver that reads other connections is busy; it gets longer. */
-#define BUSY_NS		100000000u
+#define BUSY_NS 100000000u
 
 bool
 kmap_tx_spill(struct kmap_ent *e)
@@ -945,13 +960,13 @@ kmap_tx_spill(struct kmap_ent *e)
 	down = false;
 	d = ep->tx.ring.shm;
 	at = a_load_acq(&d->head) +
-	    a_load(&d->progress) * UINT64_C(0x9e3779b97f4a7c15);
+		a_load(&d->progress) * UINT64_C(0x9e3779b97f4a7c15);
 	beat = a_load(&ep->link->ctl->side[!ep->link->side].beat);
 	if (at != ep->tx.stuck_at || kmap_tx_has_room(ep)) {
 		ep->tx.stuck_at = at;
 		ep->tx.stuck_since = now;
 	} else if (beat == ep->tx.stuck_beat ||
-	    now - ep->tx.stuck_since >= BUSY_NS) {
+		now - ep->tx.stuck_since >= BUSY_NS) {
 		kmap_dir_down(ep);
 		kmap_stats_count(KMAP_STAT_spills);
 		down = true;
@@ -992,7 +1007,7 @@ kmap_tx_queued(struct kmap_ent *e, int kernel)
 		/* Read already, whatever TCP has still to acknowledge: the
 		 * answers that would have done it went by the ring. */
 		if (kmap_tx_on_ring(ep) &&
-		    a_load(&ep->tx.ring.shm->passed) == ep->tx.nrec)
+			a_load(&ep->tx.ring.shm->passed) == ep->tx.nrec)
 			kernel = 0;
 	}
 	kmap_unlock(&ep->tx.lock);
@@ -1066,7 +1081,7 @@ void
 kmap_tx_finish(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
-	struct linger lg = { .l_onoff = 1 };
+	struct linger lg = {.l_onoff = 1};
 	int fd = e->carrier >= 0 ? e->carrier : e->fd;
 
 	kmap_lock(&ep->tx.lock);
@@ -1077,10 +1092,12 @@ kmap_tx_finish(struct kmap_ent *e)
 		 * is refused, and what an earlier one is owed goes first. */
 		kmap_dir_down(ep);
 		if (kmap_dir_repay(ep, fd) != 0) {
-			kmap_log(KMAP_ERROR, "fd %d: the end comes before "
-			    "bytes that are owed; it will be a reset", fd);
-			kmap_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg,
-			    sizeof(lg));
+			kmap_log(KMAP_ERROR,
+				"fd %d: the end comes before "
+				"bytes that are owed; it will be a reset",
+				fd);
+			kmap_sys_setsockopt(
+				fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 		}
 	}
 	kmap_unlock(&ep->tx.lock);
@@ -1091,8 +1108,8 @@ static bool
 lost(struct kmap_ep *ep)
 {
 	return a_load_acq(&ep->rx.ring.shm->tail) != ep->rx.ring.head &&
-	    (a_load_acq(&ep->rx.ring.shm->data_waiters) & KMAP_BOUNCE) &&
-	    kmap_link_dead(ep->link);
+		(a_load_acq(&ep->rx.ring.shm->data_waiters) & KMAP_BOUNCE) &&
+		kmap_link_dead(ep->link);
 }
 
 void
@@ -1102,7 +1119,7 @@ kmap_tx_last(struct kmap_ent *e, int fd)
 
 	kmap_lock(&ep->tx.lock);
 	if (ep->link != NULL && kmap_tx_on_ring(ep) &&
-	    (a_load(&ep->tx.ring.shm->data_waiters) & KMAP_BOUNCE))
+		(a_load(&ep->tx.ring.shm->data_waiters) & KMAP_BOUNCE))
 		kmap_dir_bounce(ep);
 	if (ep->link != NULL)
 		kmap_dir_repay(ep, fd);
@@ -1120,7 +1137,7 @@ kmap_rx_lost(struct kmap_ent *e)
 	d = ep->rx.ring.shm;
 	if (ep->link != NULL && ep->rx.frozen && d != NULL)
 		lost = a_load_acq(&d->tail) != ep->rx.ring.head &&
-		    !(a_load_acq(&d->sflags) & KMAP_REPAID);
+			!(a_load_acq(&d->sflags) & KMAP_REPAID);
 	kmap_unlock(&ep->rx.lock);
 	return lost;
 }
@@ -1154,12 +1171,14 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	kmap_tx_finish(e);
 	kmap_lock(&ep->rx.lock);
 	if (ep->link != NULL && a_load(&ep->rx.consented) &&
-	    (kmap_dir_freeze(ep) != 0 || lost(ep))) {
-		struct sockaddr none = { .sa_family = AF_UNSPEC };
+		(kmap_dir_freeze(ep) != 0 || lost(ep))) {
+		struct sockaddr none = {.sa_family = AF_UNSPEC};
 
 		/* Never the wrong bytes, never a clean end. */
-		kmap_log(KMAP_ERROR, "fd %d: bytes on the ring cannot go back "
-		    "to TCP; the connection is reset", fd);
+		kmap_log(KMAP_ERROR,
+			"fd %d: bytes on the ring cannot go back "
+			"to TCP; the connection is reset",
+			fd);
 		kmap_sys_connect(fd, &none, sizeof(none));
 		ep->rx.frozen = true;
 	}
@@ -1177,7 +1196,7 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
  * waited were freed, the state and the shutdowns. Whoever polls, as a sleeper
  * does not, may look in between. An error that stands alone is another one.
  */
-#define STEPS_NS	2000000u
+#define STEPS_NS 2000000u
 
 static int
 carrier_poll(struct kmap_ep *ep, int fd, int want)
@@ -1188,7 +1207,7 @@ carrier_poll(struct kmap_ep *ep, int fd, int want)
 	for (;;) {
 		k = kmap_sys_poll1(fd, want | POLLIN | POLLRDHUP);
 		if (k <= 0 || !(k & (POLLERR | POLLHUP)) ||
-		    ((k & POLLHUP) && (k & POLLRDHUP)) || ep->rx.soft_error)
+			((k & POLLHUP) && (k & POLLRDHUP)) || ep->rx.soft_error)
 			return k;
 		if (t0 == 0)
 			t0 = kmap_now();
@@ -1216,10 +1235,10 @@ rx_enough(struct kmap_ep *ep, int fd)
 	}
 	ring = a_load_acq(&ep->rx.ring.shm->tail) - ep->rx.ring.head;
 	if (ring >= ep->rcvlowat)
-		return true;	/* or nonsense, which a read finds */
+		return true; /* or nonsense, which a read finds */
 	lowat_set(ep, fd, ep->rcvlowat - (uint32_t)ring);
 	return kmap_sys_ioctl(fd, SIOCINQ, &inq) == 0 &&
-	    ring + (uint64_t)inq >= ep->rcvlowat;
+		ring + (uint64_t)inq >= ep->rcvlowat;
 }
 
 static int
@@ -1234,7 +1253,7 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 		return k < 0 ? 0 : k & ~(POLLOUT | POLLWRNORM | POLLWRBAND);
 	}
 	if (kmap_rx_on_ring(ep) && kmap_ring_avail(&ep->rx.ring, 1) == 0 &&
-	    kmap_dir_pass(ep) > 0)
+		kmap_dir_pass(ep) > 0)
 		*look = true;
 	if (!kmap_rx_on_ring(ep) && ep->link != NULL && kmap_dir_pass(ep) > 0)
 		*look = true;
@@ -1247,11 +1266,11 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 			ev |= POLLIN | POLLRDNORM;
 	}
 	if (kmap_unlikely(ep->rcvlowat > 1 || ep->rx.lowat_bent) &&
-	    ep->link != NULL && rx_enough(ep, fd))
+		ep->link != NULL && rx_enough(ep, fd))
 		ev |= POLLIN | POLLRDNORM;
 	/* The peer has ended: RDHUP, HUP and ERR show beside unread bytes. */
-	if (ep->link != NULL && (ep->rx.shut ||
-	    (a_load(&ep->rx.ring.shm->sflags) & KMAP_BYE)))
+	if (ep->link != NULL &&
+		(ep->rx.shut || (a_load(&ep->rx.ring.shm->sflags) & KMAP_BYE)))
 		*look = true;
 	if (!*look)
 		return ev;
@@ -1275,7 +1294,7 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	int ev;
 
 	if (kmap_unlikely(e->preconsent) && ep->link == NULL &&
-	    kmap_pair_claimed(e))
+		kmap_pair_claimed(e))
 		kmap_pair_take_claimed(e, fd);
 	kmap_lock(&ep->rx.lock);
 	ev = rx_ready(e, fd, want, look);
@@ -1286,8 +1305,9 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 			if (kmap_tx_has_room(ep))
 				ev |= POLLOUT | POLLWRNORM;
 		} else if (ep->link == NULL || kmap_dir_repay(ep, fd) == 0) {
-			int k = kmap_tx_paced(ep) ? 0 :
-			    kmap_sys_poll1(fd, POLLOUT | POLLWRNORM);
+			int k = kmap_tx_paced(ep)
+				? 0
+				: kmap_sys_poll1(fd, POLLOUT | POLLWRNORM);
 
 			if (k > 0)
 				ev |= k & (POLLOUT | POLLWRNORM);

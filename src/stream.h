@@ -14,7 +14,7 @@
 /* What an attempt to receive is to do with the bytes. */
 struct kmap_rx_op {
 	struct kmap_iter it;
-	int flags;		/* MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT … */
+	int flags; /* MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT … */
 	/* In: look at the carrier even though the ring is the path. Out: the
 	 * look found nothing, so the next may be spared until an edge. */
 	bool look;
@@ -34,14 +34,14 @@ struct kmap_rx_op {
 ssize_t kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op);
 
 /* In kmap_tx_op's flags: the file is a pipe (splice). No MSG_ bit has it. */
-#define KMAP_TX_PIPE	0x40000000
+#define KMAP_TX_PIPE 0x40000000
 
 struct kmap_tx_op {
 	struct kmap_iter it;
 	int flags;
 	/* Bytes come from this file instead (sendfile); -1: no. */
 	int file;
-	int64_t *off;		/* NULL: the file's own position */
+	int64_t *off; /* NULL: the file's own position */
 	size_t file_left;
 };
 
@@ -58,7 +58,7 @@ kmap_tx_rises(const struct kmap_ep *ep)
 	const struct kmap_dir_shm *d = ep->tx.ring.shm;
 
 	return kmap_unlikely(!kmap_tx_on_ring(ep)) && d != NULL &&
-	    !ep->tx.fin && a_load(&d->consent) != 0;
+		!ep->tx.fin && a_load(&d->consent) != 0;
 }
 
 /*
@@ -90,14 +90,14 @@ bool kmap_tx_has_room(const struct kmap_ep *ep);
 bool kmap_tx_paced(const struct kmap_ep *ep);
 /* A paced direction may go up now. */
 bool kmap_tx_freed(const struct kmap_ep *ep);
-#define KMAP_PACE_NS	1000000u
+#define KMAP_PACE_NS 1000000u
 
 /*
  * A wait to send found the ring full for KMAP_SPILL_NS. If the receiver made
  * no progress in two such waits (a busy one, that reads other connections,
  * in 100 ms), goes back to TCP. True: the direction is on TCP now.
  */
-#define KMAP_SPILL_NS	5000000u
+#define KMAP_SPILL_NS 5000000u
 bool kmap_tx_spill(struct kmap_ent *e);
 /* Bytes to read and bytes not yet read by the peer, as SIOCINQ and SIOCOUTQ
  * count them: the kernel's number corrected by the ring. */

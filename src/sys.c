@@ -44,8 +44,8 @@ kmap_sys_gettid(void)
 int
 kmap_sys_poll1(int fd, int want)
 {
-	struct pollfd p = { .fd = fd, .events = (short)want };
-	struct timespec zero = { 0, 0 };
+	struct pollfd p = {.fd = fd, .events = (short)want};
+	struct timespec zero = {0, 0};
 	long r;
 
 	r = kmap_syscall(SYS_ppoll, &p, 1, &zero, NULL, 8, 0);
@@ -58,10 +58,11 @@ kmap_sys_append(int fd, const void *buf, size_t n)
 	struct rlimit rl;
 	struct stat st;
 
-	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) == 0
-	    && rl.rlim_cur != RLIM_INFINITY &&
-	    kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
-	    S_ISREG(st.st_mode) && (uint64_t)st.st_size + n > rl.rlim_cur)
+	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) ==
+			0 &&
+		rl.rlim_cur != RLIM_INFINITY &&
+		kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
+		S_ISREG(st.st_mode) && (uint64_t)st.st_size + n > rl.rlim_cur)
 		return -EFBIG;
 	return kmap_sys_write(fd, buf, n);
 }

@@ -25,10 +25,11 @@ kmap_syscall6(long nr, long a, long b, long c, long d, long e, long f)
 	register long r9 __asm__("r9") = f;
 	long ret;
 
-	__asm__ __volatile__("syscall"
-	    : "=a"(ret)
-	    : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	    : "rcx", "r11", "memory");
+	__asm__ __volatile__(
+		"syscall"
+		: "=a"(ret)
+		: "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+		: "rcx", "r11", "memory");
 	return ret;
 #elif defined(__aarch64__)
 	register long x8 __asm__("x8") = nr;
@@ -39,19 +40,20 @@ kmap_syscall6(long nr, long a, long b, long c, long d, long e, long f)
 	register long x4 __asm__("x4") = e;
 	register long x5 __asm__("x5") = f;
 
-	__asm__ __volatile__("svc 0"
-	    : "+r"(x0)
-	    : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-	    : "memory");
+	__asm__ __volatile__(
+		"svc 0"
+		: "+r"(x0)
+		: "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+		: "memory");
 	return x0;
 #else
 #error "Kmap knows x86-64 and arm64"
 #endif
 }
 
-#define kmap_syscall(nr, a, b, c, d, e, f) \
-	kmap_syscall6((nr), (long)(a), (long)(b), (long)(c), (long)(d), \
-	    (long)(e), (long)(f))
+#define kmap_syscall(nr, a, b, c, d, e, f)                                     \
+	kmap_syscall6((nr), (long)(a), (long)(b), (long)(c), (long)(d),        \
+		(long)(e), (long)(f))
 
 static inline int
 kmap_sys_close(int fd)
@@ -138,8 +140,7 @@ kmap_sys_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 }
 
 static inline int
-kmap_sys_setsockopt(int fd, int level, int name, const void *val,
-    socklen_t len)
+kmap_sys_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 {
 	return kmap_syscall(SYS_setsockopt, fd, level, name, val, len, 0);
 }

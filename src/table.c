@@ -15,37 +15,50 @@
 
 /* ---- what a table may hold ---- */
 
-#define STR	KMAP_TYPE(KMAP_STRING)
-#define INT	KMAP_TYPE(KMAP_INTEGER)
-#define BOOL	KMAP_TYPE(KMAP_BOOLEAN)
-#define ARRAY	KMAP_TYPE(KMAP_ARRAY)
-#define INLINE	KMAP_TYPE(KMAP_INLINE)
+#define STR KMAP_TYPE(KMAP_STRING)
+#define INT KMAP_TYPE(KMAP_INTEGER)
+#define BOOL KMAP_TYPE(KMAP_BOOLEAN)
+#define ARRAY KMAP_TYPE(KMAP_ARRAY)
+#define INLINE KMAP_TYPE(KMAP_INLINE)
 
-#define COUNT(n) { .name = n, .types = INT, .evidence = true, \
-	.join = KMAP_JOIN_SUM }
-#define SET(n) { .name = n, .types = ARRAY, .items = STR, \
-	.join = KMAP_JOIN_SET }
-#define TEXT(n) { .name = n, .types = STR, .join = KMAP_JOIN_NEWEST }
-#define SAME(n) { .name = n, .types = STR, .required = true, \
-	.join = KMAP_JOIN_SAME }
-#define WORD(n, w, j) { .name = n, .types = STR, .required = true, \
-	.words = w, .join = j }
+#define COUNT(n)                                                               \
+	{                                                                      \
+		.name = n, .types = INT, .evidence = true,                     \
+		.join = KMAP_JOIN_SUM                                          \
+	}
+#define SET(n)                                                                 \
+	{                                                                      \
+		.name = n, .types = ARRAY, .items = STR, .join = KMAP_JOIN_SET \
+	}
+#define TEXT(n)                                                                \
+	{                                                                      \
+		.name = n, .types = STR, .join = KMAP_JOIN_NEWEST              \
+	}
+#define SAME(n)                                                                \
+	{                                                                      \
+		.name = n, .types = STR, .required = true,                     \
+		.join = KMAP_JOIN_SAME                                         \
+	}
+#define WORD(n, w, j)                                                          \
+	{                                                                      \
+		.name = n, .types = STR, .required = true, .words = w,         \
+		.join = j                                                      \
+	}
 
-static const char *const roles[] = { "connect", "accept", "listen", "pair",
-	"open", NULL };
-static const char *const socket_kinds[] = { "tcp", "udp", "unix", "other",
-	NULL };
-static const char *const decisions[] = { "emulate", "tcp", NULL };
-static const char *const verdicts[] = { "harmless", "tcp", NULL };
-static const char *const upgrades[] = { "earned", "now", "never", NULL };
-static const char *const causes[] = { "libc", "raw", "inline", "io_uring",
-	"early", NULL };
+static const char *const roles[] = {
+	"connect", "accept", "listen", "pair", "open", NULL};
+static const char *const socket_kinds[] = {"tcp", "udp", "unix", "other", NULL};
+static const char *const decisions[] = {"emulate", "tcp", NULL};
+static const char *const verdicts[] = {"harmless", "tcp", NULL};
+static const char *const upgrades[] = {"earned", "now", "never", NULL};
+static const char *const causes[] = {
+	"libc", "raw", "inline", "io_uring", "early", NULL};
 
 static const struct kmap_field f_root[] = {
-	{ .name = "kmap-table", .types = INT, .required = true },
+	{.name = "kmap-table", .types = INT, .required = true},
 };
 static const struct kmap_field f_program[] = {
-	{ .name = "build-id", .types = STR, .join = KMAP_JOIN_SAME },
+	{.name = "build-id", .types = STR, .join = KMAP_JOIN_SAME},
 	COUNT("calls"),
 	TEXT("command"),
 	SAME("exe"),
@@ -54,29 +67,38 @@ static const struct kmap_field f_program[] = {
 	COUNT("runs"),
 };
 static const struct kmap_field f_settings[] = {
-	{ .name = "inert", .types = BOOL, .join = KMAP_JOIN_OR },
-	{ .name = "peers", .types = STR | ARRAY, .items = INT,
-	    .join = KMAP_JOIN_NEWEST },
-	{ .name = "ring", .types = STR | INT, .join = KMAP_JOIN_NEWEST },
-	{ .name = "upgrade", .types = STR, .words = upgrades,
-	    .join = KMAP_JOIN_NEWEST },
+	{.name = "inert", .types = BOOL, .join = KMAP_JOIN_OR},
+	{.name = "peers",
+		.types = STR | ARRAY,
+		.items = INT,
+		.join = KMAP_JOIN_NEWEST},
+	{.name = "ring", .types = STR | INT, .join = KMAP_JOIN_NEWEST},
+	{.name = "upgrade",
+		.types = STR,
+		.words = upgrades,
+		.join = KMAP_JOIN_NEWEST},
 };
 static const struct kmap_field f_child[] = {
-	{ .name = "build-id", .types = STR, .join = KMAP_JOIN_NEWEST },
+	{.name = "build-id", .types = STR, .join = KMAP_JOIN_NEWEST},
 	COUNT("calls"),
 };
 static const struct kmap_field f_endpoint[] = {
 	SAME("address"),
 	COUNT("count"),
 	WORD("decision", decisions, KMAP_JOIN_WORSE),
-	{ .name = "kind", .types = STR, .words = socket_kinds,
-	    .join = KMAP_JOIN_SAME },
-	{ .name = "reason", .types = STR, .join = KMAP_JOIN_WITH_WORSE },
+	{.name = "kind",
+		.types = STR,
+		.words = socket_kinds,
+		.join = KMAP_JOIN_SAME},
+	{.name = "reason", .types = STR, .join = KMAP_JOIN_WITH_WORSE},
 	WORD("role", roles, KMAP_JOIN_SAME),
 };
 static const struct kmap_field f_call[] = {
-	{ .name = "count", .types = INT, .required = true, .evidence = true,
-	    .join = KMAP_JOIN_SUM },
+	{.name = "count",
+		.types = INT,
+		.required = true,
+		.evidence = true,
+		.join = KMAP_JOIN_SUM},
 	SET("endpoints"),
 	SET("flags"),
 	SET("modules"),
@@ -85,15 +107,20 @@ static const struct kmap_field f_call[] = {
 static const struct kmap_field f_path[] = {
 	SAME("call"),
 	COUNT("count"),
-	{ .name = "frames", .types = ARRAY, .items = STR, .required = true,
-	    .join = KMAP_JOIN_SAME },
+	{.name = "frames",
+		.types = ARRAY,
+		.items = STR,
+		.required = true,
+		.join = KMAP_JOIN_SAME},
 };
 static const struct kmap_field f_pollset[] = {
 	COUNT("count"),
 	SET("endpoints"),
 	SET("kernel"),
-	{ .name = "mixed", .types = BOOL, .required = true,
-	    .join = KMAP_JOIN_OR },
+	{.name = "mixed",
+		.types = BOOL,
+		.required = true,
+		.join = KMAP_JOIN_OR},
 };
 static const struct kmap_field f_passing[] = {
 	COUNT("count"),
@@ -106,28 +133,36 @@ static const struct kmap_field f_escape[] = {
 	WORD("verdict", verdicts, KMAP_JOIN_WORSE),
 };
 
-#define KIND(n, f, ...) { .name = n, .fields = f, \
-	.nfields = kmap_countof(f), __VA_ARGS__ }
+#define KIND(n, f, ...)                                                        \
+	{                                                                      \
+		.name = n, .fields = f, .nfields = kmap_countof(f),            \
+		__VA_ARGS__                                                    \
+	}
 
 const struct kmap_kind kmap_kinds[] = {
 	KIND("", f_root),
 	KIND("program", f_program, .about = "What was traced."),
-	KIND("settings", f_settings, .about =
-	    "As in libkmapemu(7), whose environment variables win."),
-	KIND("child", f_child, .open = true, .about =
-	    "Other programs that ran under it; the table is theirs, too."),
-	KIND("endpoint", f_endpoint, .many = true, .about =
-	    "What may move (emulate), what stays with the kernel, and why."),
-	KIND("call", f_call, .open = true, .evidence = true, .about =
-	    "Functions; count 0: imported, but not called in these runs."),
-	KIND("path", f_path, .open = true, .evidence = true, .about =
-	    "How they are called, innermost frame first."),
-	KIND("pollset", f_pollset, .open = true, .evidence = true, .about =
-	    "What is waited for together."),
-	KIND("passing", f_passing, .open = true, .evidence = true, .about =
-	    "Descriptors that went to, or came from, another process."),
-	KIND("escape", f_escape, .open = true, .evidence = true, .about =
-	    "System calls that no wrapper sees."),
+	KIND("settings", f_settings,
+		.about =
+			"As in libkmapemu(7), whose environment variables win."),
+	KIND("child", f_child, .open = true,
+		.about =
+			"Other programs that ran under it; the table is theirs, too."),
+	KIND("endpoint", f_endpoint, .many = true,
+		.about =
+			"What may move (emulate), what stays with the kernel, and why."),
+	KIND("call", f_call, .open = true, .evidence = true,
+		.about =
+			"Functions; count 0: imported, but not called in these runs."),
+	KIND("path", f_path, .open = true, .evidence = true,
+		.about = "How they are called, innermost frame first."),
+	KIND("pollset", f_pollset, .open = true, .evidence = true,
+		.about = "What is waited for together."),
+	KIND("passing", f_passing, .open = true, .evidence = true,
+		.about =
+			"Descriptors that went to, or came from, another process."),
+	KIND("escape", f_escape, .open = true, .evidence = true,
+		.about = "System calls that no wrapper sees."),
 };
 const unsigned int kmap_nkinds = kmap_countof(kmap_kinds);
 
@@ -141,21 +176,21 @@ static const char *const type_names[] = {
 
 /* ---- the text ---- */
 
-#define DEPTH_MAX	4
+#define DEPTH_MAX 4
 
 struct parser {
 	struct kmap_table *t;
 	struct kmap_table_error *e;
-	char *p, *end;		/* *end is '\0' */
-	const char *bol;	/* where the line begins */
+	char *p, *end; /* *end is '\0' */
+	const char *bol; /* where the line begins */
 	unsigned int line;
-	bool rules_only;	/* evidence is checked, and not kept */
+	bool rules_only; /* evidence is checked, and not kept */
 	int err;
 };
 
 __attribute__((format(printf, 4, 5))) static bool
 fail_at(struct parser *ps, unsigned int line, unsigned int column,
-    const char *fmt, ...)
+	const char *fmt, ...)
 {
 	va_list ap;
 	size_t n;
@@ -182,7 +217,7 @@ column(const struct parser *ps, const char *at)
 	return (unsigned int)(at - ps->bol) + 1;
 }
 
-#define fail(ps, at, ...) \
+#define fail(ps, at, ...)                                                      \
 	fail_at((ps), (ps)->line, column((ps), (at)), __VA_ARGS__)
 
 static void *
@@ -205,9 +240,13 @@ take(struct parser *ps, size_t n)
 static unsigned int
 utf8(const unsigned char *s, const unsigned char *end)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned int n = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 :
-	    *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned int n = *s < 0x80 ? 1
+		: *s < 0xc2	   ? 0
+		: *s < 0xe0	   ? 2
+		: *s < 0xf0	   ? 3
+		: *s < 0xf5	   ? 4
+				   : 0;
 	uint32_t c;
 
 	if (n == 0 || (size_t)(end - s) < n)
@@ -220,8 +259,8 @@ utf8(const unsigned char *s, const unsigned char *end)
 			return 0;
 		c = c << 6 | (s[i] & 0x3f);
 	}
-	return c < least[n] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff ?
-	    0 : n;
+	return c < least[n] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff ? 0
+									   : n;
 }
 
 /* TOML is UTF-8 and has no control characters, comments included. */
@@ -240,7 +279,7 @@ characters(struct parser *ps)
 		if (end - s >= 8) {
 			memcpy(&w, s, 8);
 			low = (w - UINT64_C(0x2020202020202020)) | w |
-			    (w + UINT64_C(0x0101010101010101));
+				(w + UINT64_C(0x0101010101010101));
 			if ((low & UINT64_C(0x8080808080808080)) == 0) {
 				s += 8;
 				continue;
@@ -252,14 +291,16 @@ characters(struct parser *ps)
 			continue;
 		}
 		if ((*s < ' ' && *s != '\t') || *s == 0x7f)
-			return *s == '\r' ? fail(ps, (const char *)s,
-			    "a carriage return: lines end in a line feed "
-			    "alone") : fail(ps, (const char *)s,
-			    "the control character 0x%x", *s);
+			return *s == '\r'
+				? fail(ps, (const char *)s,
+					  "a carriage return: lines end in a line feed "
+					  "alone")
+				: fail(ps, (const char *)s,
+					  "the control character 0x%x", *s);
 		n = utf8(s, end);
 		if (n == 0)
 			return fail(ps, (const char *)s,
-			    "the byte 0x%x is not UTF-8", *s);
+				"the byte 0x%x is not UTF-8", *s);
 		s += n;
 	}
 	ps->line = 1;
@@ -316,7 +357,7 @@ static bool
 is_bare(char c)
 {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '-';
+		(c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
 /* \uXXXX or \UXXXXXXXX, behind the backslash; *to moves on. */
@@ -336,8 +377,9 @@ escaped_char(struct parser *ps, char **to)
 		else if ((d | 32) >= 'a' && (d | 32) <= 'f')
 			d = (char)((d | 32) - 'a' + 10);
 		else
-			return fail(ps, at, "an escape takes 4 (\\u) or 8 (\\U)"
-			    " hexadecimal digits");
+			return fail(ps, at,
+				"an escape takes 4 (\\u) or 8 (\\U)"
+				" hexadecimal digits");
 		c = c << 4 | (uint32_t)d;
 	}
 	if (c == 0)
@@ -375,8 +417,9 @@ escape(struct parser *ps, char **to)
 		return escaped_char(ps, to);
 	i = *ps->p != '\0' ? strchr(from, *ps->p) : NULL;
 	if (i == NULL)
-		return fail(ps, ps->p - 1, "an unknown escape: known are "
-		    "\\b \\t \\n \\f \\r \\\" \\\\ \\u \\U");
+		return fail(ps, ps->p - 1,
+			"an unknown escape: known are "
+			"\\b \\t \\n \\f \\r \\\" \\\\ \\u \\U");
 	*(*to)++ = is[i - from];
 	ps->p++;
 	return true;
@@ -390,11 +433,12 @@ basic(struct parser *ps)
 	char *s = ps->p + 1, *to = s;
 
 	if (strncmp(ps->p, "\"\"\"", 3) == 0) {
-		fail(ps, ps->p, "a multi-line string (\"\"\"): a table's "
-		    "strings stand on one line");
+		fail(ps, ps->p,
+			"a multi-line string (\"\"\"): a table's "
+			"strings stand on one line");
 		return NULL;
 	}
-	for (ps->p++; ; ) {
+	for (ps->p++;;) {
 		char *p = ps->p;
 		size_t n;
 
@@ -422,11 +466,13 @@ basic(struct parser *ps)
 static bool
 literal_refused(struct parser *ps)
 {
-	return strncmp(ps->p, "'''", 3) == 0 ?
-	    fail(ps, ps->p, "a multi-line literal string ('''): write it in "
-	    "double quotes, on one line") :
-	    fail(ps, ps->p, "a literal string ('...'): write it in double "
-	    "quotes");
+	return strncmp(ps->p, "'''", 3) == 0
+		? fail(ps, ps->p,
+			  "a multi-line literal string ('''): write it in "
+			  "double quotes, on one line")
+		: fail(ps, ps->p,
+			  "a literal string ('...'): write it in double "
+			  "quotes");
 }
 
 /*
@@ -452,15 +498,17 @@ key(struct parser *ps, struct kmap_value *v)
 			ps->p++;
 		end = ps->p;
 		if (end == v->key)
-			return *ps->p == '=' ?
-			    fail(ps, ps->p, "no key before the =") :
-			    fail(ps, ps->p, "no key: a name, digits, _ and -, "
-			    "or a string");
+			return *ps->p == '='
+				? fail(ps, ps->p, "no key before the =")
+				: fail(ps, ps->p,
+					  "no key: a name, digits, _ and -, "
+					  "or a string");
 	}
 	blanks(ps);
 	if (*ps->p == '.')
-		return fail(ps, ps->p, "a dotted key: write the section in "
-		    "[brackets], or quote a name that has a dot");
+		return fail(ps, ps->p,
+			"a dotted key: write the section in "
+			"[brackets], or quote a name that has a dot");
 	if (*ps->p != '=')
 		return fail(ps, ps->p, "no = after the key");
 	ps->p++;
@@ -502,8 +550,8 @@ array(struct parser *ps, struct kmap_value *v, int depth)
 		if (item == NULL)
 			return false;
 		item->line = ps->line;
-		item->column = (uint16_t)kmap_min(column(ps, ps->p),
-		    UINT16_MAX);
+		item->column =
+			(uint16_t)kmap_min(column(ps, ps->p), UINT16_MAX);
 		if (!value(ps, item, depth + 1))
 			return false;
 		*last = item;
@@ -512,8 +560,9 @@ array(struct parser *ps, struct kmap_value *v, int depth)
 		if (*ps->p == ',')
 			ps->p++;
 		else if (*ps->p != ']')
-			return fail(ps, ps->p, "neither , nor ] after an "
-			    "element of an array");
+			return fail(ps, ps->p,
+				"neither , nor ] after an "
+				"element of an array");
 	}
 	ps->p++;
 	return true;
@@ -538,11 +587,13 @@ inline_table(struct parser *ps, struct kmap_value *v, int depth)
 		if (m == NULL)
 			return false;
 		if (*ps->p == '\n' || *ps->p == '#' || ps->p >= ps->end)
-			return fail(ps, ps->p, "the line ends within an inline "
-			    "table");
+			return fail(ps, ps->p,
+				"the line ends within an inline "
+				"table");
 		if (*ps->p == '}')
-			return fail(ps, ps->p, "a comma before the } of an "
-			    "inline table");
+			return fail(ps, ps->p,
+				"a comma before the } of an "
+				"inline table");
 		if (!key(ps, m) || !value(ps, m, depth + 1))
 			return false;
 		*last = m;
@@ -551,11 +602,13 @@ inline_table(struct parser *ps, struct kmap_value *v, int depth)
 		if (*ps->p == '}')
 			break;
 		if (*ps->p == '\n' || *ps->p == '#' || ps->p >= ps->end)
-			return fail(ps, ps->p, "the line ends within an inline "
-			    "table");
+			return fail(ps, ps->p,
+				"the line ends within an inline "
+				"table");
 		if (*ps->p != ',')
-			return fail(ps, ps->p, "neither , nor } after a value "
-			    "of an inline table");
+			return fail(ps, ps->p,
+				"neither , nor } after a value "
+				"of an inline table");
 		ps->p++;
 		blanks(ps);
 	}
@@ -577,14 +630,14 @@ number_refused(struct parser *ps, const char *s)
 	if (strncmp(p, "inf", 3) == 0 || strncmp(p, "nan", 3) == 0)
 		return fail(ps, s, "a float: numbers are whole");
 	if (n == 0)
-		return fail(ps, s, "no value: a string, an integer, true, "
-		    "false, an array or an inline table");
+		return fail(ps, s,
+			"no value: a string, an integer, true, "
+			"false, an array or an inline table");
 	if (p[n] == '.' || (p[n] | 32) == 'e')
 		return fail(ps, s, "a float: numbers are whole");
 	if (p[n] == '_')
 		return fail(ps, s, "an underscore in a number");
-	if (n == 1 && *p == '0' &&
-	    (p[n] == 'x' || p[n] == 'o' || p[n] == 'b'))
+	if (n == 1 && *p == '0' && (p[n] == 'x' || p[n] == 'o' || p[n] == 'b'))
 		return fail(ps, s, "a number that is not decimal");
 	if ((n == 4 && p[n] == '-') || (n == 2 && p[n] == ':'))
 		return fail(ps, s, "a date or time");
@@ -609,7 +662,7 @@ integer(struct parser *ps, struct kmap_value *v)
 		n = n * 10 + d;
 	}
 	if ((s[*s == '-'] == '0' && p - s > 1 + (*s == '-')) || is_bare(*p) ||
-	    *p == '.' || *p == ':' || *p == '+')
+		*p == '.' || *p == ':' || *p == '+')
 		return number_refused(ps, s);
 	v->type = KMAP_INTEGER;
 	v->integer = *s == '-' ? (int64_t)(0 - n) : (int64_t)n;
@@ -712,7 +765,7 @@ types_text(char *buf, size_t size, unsigned int types)
 
 static bool
 word_known(struct parser *ps, const struct kmap_field *f,
-    const struct kmap_value *v)
+	const struct kmap_value *v)
 {
 	char list[100];
 
@@ -722,44 +775,44 @@ word_known(struct parser *ps, const struct kmap_field *f,
 			return true;
 		if (w != f->words)
 			strncat(list, w[1] == NULL ? " or " : ", ",
-			    sizeof(list) - 1 - strlen(list));
+				sizeof(list) - 1 - strlen(list));
 		strncat(list, *w, sizeof(list) - 1 - strlen(list));
 	}
 	return fail_at(ps, v->line, v->column, "\"%s\" is %s, not \"%s\"",
-	    f->name, list, v->string);
+		f->name, list, v->string);
 }
 
 static bool
 field_good(struct parser *ps, const struct kmap_field *f,
-    const struct kmap_value *v)
+	const struct kmap_value *v)
 {
 	char types[80];
 
 	if (!(f->types & KMAP_TYPE(v->type))) {
 		types_text(types, sizeof(types), f->types);
 		return fail_at(ps, v->line, v->column,
-		    "\"%s\" takes %s, not %s", f->name, types,
-		    type_names[v->type]);
+			"\"%s\" takes %s, not %s", f->name, types,
+			type_names[v->type]);
 	}
 	if (v->type == KMAP_ARRAY)
 		for (const struct kmap_value *i = v->first; i != NULL;
-		    i = i->next)
+			i = i->next)
 			if (!(f->items & KMAP_TYPE(i->type))) {
 				types_text(types, sizeof(types), f->items);
 				return fail_at(ps, i->line, i->column,
-				    "an element of \"%s\" is %s, not %s",
-				    f->name, types, type_names[i->type]);
+					"an element of \"%s\" is %s, not %s",
+					f->name, types, type_names[i->type]);
 			}
 	if (f->evidence && v->integer < 0)
 		return fail_at(ps, v->line, v->column,
-		    "\"%s\" is a count: not below 0", f->name);
+			"\"%s\" is a count: not below 0", f->name);
 	return f->words == NULL || word_known(ps, f, v);
 }
 
 /* A list of fields: all known, none twice, all that are required. */
 static bool
 fields_good(struct parser *ps, const struct kmap_kind *k,
-    const struct kmap_value *first, unsigned int line, unsigned int col)
+	const struct kmap_value *first, unsigned int line, unsigned int col)
 {
 	uint32_t seen = 0;
 
@@ -769,12 +822,12 @@ fields_good(struct parser *ps, const struct kmap_kind *k,
 
 		if (f == NULL)
 			return fail_at(ps, v->line, v->column,
-			    "\"%s\" is not a key of %s%s%s", v->key,
-			    open_bracket(k), k->name, close_bracket(k));
+				"\"%s\" is not a key of %s%s%s", v->key,
+				open_bracket(k), k->name, close_bracket(k));
 		bit = 1u << (f - k->fields);
 		if (seen & bit)
 			return fail_at(ps, v->line, v->column,
-			    "\"%s\" stands twice", v->key);
+				"\"%s\" stands twice", v->key);
 		seen |= bit;
 		if (!field_good(ps, f, v))
 			return false;
@@ -782,8 +835,8 @@ fields_good(struct parser *ps, const struct kmap_kind *k,
 	for (unsigned int i = 0; i < k->nfields; i++)
 		if (k->fields[i].required && !(seen & 1u << i))
 			return fail_at(ps, line, col, "%s%s%s lacks \"%s\"",
-			    open_bracket(k), k->name, close_bracket(k),
-			    k->fields[i].name);
+				open_bracket(k), k->name, close_bracket(k),
+				k->fields[i].name);
 	return true;
 }
 
@@ -795,7 +848,7 @@ hash(uint64_t h, const char *s)
 	return h;
 }
 
-#define HASH_START	UINT64_C(0xcbf29ce484222325)
+#define HASH_START UINT64_C(0xcbf29ce484222325)
 
 /* The keys of an open section: none twice. */
 static bool
@@ -818,8 +871,8 @@ names_differ(struct parser *ps, const struct kmap_value *first)
 		for (; seen[i] != NULL; i = (i + 1) & (size - 1))
 			if (strcmp(seen[i]->key, v->key) == 0)
 				return fail_at(ps, v->line, v->column,
-				    "\"%s\" stands twice, first in line %u",
-				    v->key, seen[i]->line);
+					"\"%s\" stands twice, first in line %u",
+					v->key, seen[i]->line);
 		seen[i] = v;
 	}
 	ps->t->arena_used = used;
@@ -853,7 +906,7 @@ kmap_pattern_parse(struct kmap_pattern *p, const char *s)
 		return true;
 	}
 	if (*s == '[') {
-		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 		uint16_t keep = p->addr.port;
 
 		if (s[n - 1] != ']' || n - 2 >= sizeof(host))
@@ -865,7 +918,7 @@ kmap_pattern_parse(struct kmap_pattern *p, const char *s)
 		kmap_addr_from(&p->addr, &in6, sizeof(in6));
 		p->addr.port = keep;
 	} else {
-		struct sockaddr_in in = { .sin_family = AF_INET };
+		struct sockaddr_in in = {.sin_family = AF_INET};
 		uint16_t keep = p->addr.port;
 
 		if (n >= sizeof(host))
@@ -890,17 +943,24 @@ endpoint_good(struct parser *ps, const struct kmap_section *s)
 	bool tcp = kind[0] == '\0' || strcmp(kind, "tcp") == 0;
 	struct kmap_pattern at;
 
-	if (tcp && (strcmp(r->string, "pair") == 0 ||
-	    strcmp(r->string, "open") == 0))
-		return fail_at(ps, r->line, r->column, "an endpoint of TCP is "
-		    "connect, accept or listen, not \"%s\"", r->string);
+	if (tcp &&
+		(strcmp(r->string, "pair") == 0 ||
+			strcmp(r->string, "open") == 0))
+		return fail_at(ps, r->line, r->column,
+			"an endpoint of TCP is "
+			"connect, accept or listen, not \"%s\"",
+			r->string);
 	if (tcp && !kmap_pattern_parse(&at, a->string))
-		return fail_at(ps, a->line, a->column, "\"%s\" is not an "
-		    "address: 127.0.0.1:80, [::1]:80, with * for any host or "
-		    "port", a->string);
+		return fail_at(ps, a->line, a->column,
+			"\"%s\" is not an "
+			"address: 127.0.0.1:80, [::1]:80, with * for any host or "
+			"port",
+			a->string);
 	if (!tcp && strcmp(d->string, "emulate") == 0)
-		return fail_at(ps, d->line, d->column, "\"emulate\" is for "
-		    "TCP, and this is %s", kind);
+		return fail_at(ps, d->line, d->column,
+			"\"emulate\" is for "
+			"TCP, and this is %s",
+			kind);
 	return true;
 }
 
@@ -916,7 +976,7 @@ setting_text(const struct kmap_value *v, char *buf, size_t size)
 		return;
 	}
 	for (const struct kmap_value *i = v->type == KMAP_ARRAY ? v->first : v;
-	    i != NULL; i = v->type == KMAP_ARRAY ? i->next : NULL) {
+		i != NULL; i = v->type == KMAP_ARRAY ? i->next : NULL) {
 		int64_t n = i->integer;
 		char tmp[24];
 		int len = 0;
@@ -924,7 +984,7 @@ setting_text(const struct kmap_value *v, char *buf, size_t size)
 		if (at != 0 && at < size - 1)
 			buf[at++] = ',';
 		if (n < 0 && at < size - 1)
-			buf[at++] = '-';	/* refused, whatever follows */
+			buf[at++] = '-'; /* refused, whatever follows */
 		do
 			tmp[len++] = (char)('0' + (n < 0 ? 0 : n % 10));
 		while ((n = n < 0 ? 0 : n / 10) != 0);
@@ -948,7 +1008,7 @@ settings_good(struct parser *ps, const struct kmap_section *s)
 		setting_text(v, text, sizeof(text));
 		if (!kmap_conf_set(&t->conf, v->key, text))
 			return fail_at(ps, v->line, v->column, "\"%s\" is %s",
-			    v->key, kmap_conf_expects(v->key));
+				v->key, kmap_conf_expects(v->key));
 	}
 	return true;
 }
@@ -961,10 +1021,10 @@ program_good(struct parser *ps, const struct kmap_section *s)
 
 	if (exe->string[0] == '\0')
 		return fail_at(ps, exe->line, exe->column, "\"exe\" is empty");
-	if (id != NULL && strspn(id->string, "0123456789abcdef") !=
-	    strlen(id->string))
+	if (id != NULL &&
+		strspn(id->string, "0123456789abcdef") != strlen(id->string))
 		return fail_at(ps, id->line, id->column,
-		    "\"build-id\" is hexadecimal, in lower case");
+			"\"build-id\" is hexadecimal, in lower case");
 	ps->t->exe = exe->string;
 	ps->t->build_id = id != NULL ? id->string : "";
 	return true;
@@ -973,12 +1033,12 @@ program_good(struct parser *ps, const struct kmap_section *s)
 /* One thing of an open section. */
 static bool
 entry_good(struct parser *ps, const struct kmap_kind *k,
-    const struct kmap_value *v)
+	const struct kmap_value *v)
 {
 	if (v->type != KMAP_INLINE)
 		return fail_at(ps, v->line, v->column,
-		    "\"%s\" takes an inline table, not %s", v->key,
-		    type_names[v->type]);
+			"\"%s\" takes an inline table, not %s", v->key,
+			type_names[v->type]);
 	return fields_good(ps, k, v->first, v->line, v->column);
 }
 
@@ -998,11 +1058,10 @@ section_good(struct parser *ps, const struct kmap_section *s)
 		return settings_good(ps, s);
 	if (k->fields == f_program)
 		return program_good(ps, s);
-	if (k->fields == f_root &&
-	    s->first->integer != KMAP_TABLE_VERSION)
+	if (k->fields == f_root && s->first->integer != KMAP_TABLE_VERSION)
 		return fail_at(ps, s->first->line, s->first->column,
-		    "version %ld of tables: version %d is known",
-		    (long)s->first->integer, KMAP_TABLE_VERSION);
+			"version %ld of tables: version %d is known",
+			(long)s->first->integer, KMAP_TABLE_VERSION);
 	return true;
 }
 
@@ -1030,8 +1089,10 @@ header(struct parser *ps)
 		end++;
 	ps->p = end;
 	if (end == s || *end != ']' || (many && end[1] != ']')) {
-		fail(ps, end, *end == '.' ? "a dotted section: sections have "
-		    "one name" : "a section is [name] or [[name]]");
+		fail(ps, end,
+			*end == '.' ? "a dotted section: sections have "
+				      "one name"
+				    : "a section is [name] or [[name]]");
 		return NULL;
 	}
 	ps->p += 1 + many;
@@ -1045,13 +1106,13 @@ header(struct parser *ps)
 	}
 	if (k->many != many) {
 		fail(ps, at, "the section is %s%s%s", open_bracket(k), k->name,
-		    close_bracket(k));
+			close_bracket(k));
 		return NULL;
 	}
 	before = section_find(ps->t, k);
 	if (!many && before != NULL) {
 		fail(ps, at, "[%s] stands twice, first in line %u", s,
-		    before->line);
+			before->line);
 		return NULL;
 	}
 	return line_end(ps, "a section's name") ? k : NULL;
@@ -1064,7 +1125,7 @@ section_new(struct parser *ps, const struct kmap_kind *k)
 
 	if (s == NULL)
 		return NULL;
-	*s = (struct kmap_section){ .kind = k, .line = ps->line };
+	*s = (struct kmap_section){.kind = k, .line = ps->line};
 	return s;
 }
 
@@ -1083,7 +1144,7 @@ pairs(struct parser *ps, struct kmap_section *s)
 		v = value_new(ps);
 		used = ps->t->arena_used;
 		if (v == NULL || !key(ps, v) || !value(ps, v, 0) ||
-		    !line_end(ps, "a value"))
+			!line_end(ps, "a value"))
 			return false;
 		if (s->kind->open && !entry_good(ps, s->kind, v))
 			return false;
@@ -1104,8 +1165,10 @@ sections(struct parser *ps)
 	lines(ps);
 	/* Also for a file that is no table at all: say what it should be. */
 	if (strncmp(ps->p, "kmap-table", 10) != 0 || is_bare(ps->p[10]))
-		return fail(ps, ps->p, "a table begins with \"kmap-table = "
-		    "%d\"", KMAP_TABLE_VERSION);
+		return fail(ps, ps->p,
+			"a table begins with \"kmap-table = "
+			"%d\"",
+			KMAP_TABLE_VERSION);
 	s = section_new(ps, &kmap_kinds[0]);
 	while (s != NULL) {
 		const struct kmap_kind *k;
@@ -1135,27 +1198,28 @@ sections(struct parser *ps)
 static uint8_t
 role_of(const char *s)
 {
-	return s[0] == 'c' ? KMAP_CONNECTS : s[0] == 'a' ? KMAP_ACCEPTS :
-	    KMAP_LISTENS;
+	return s[0] == 'c'    ? KMAP_CONNECTS
+		: s[0] == 'a' ? KMAP_ACCEPTS
+			      : KMAP_LISTENS;
 }
 
 /* Endpoints are told apart by kind, role and address; those of TCP by what
  * the address means, whatever way it is written. */
 static bool
 endpoint_is(const struct kmap_section *a, const struct kmap_section *b,
-    const struct kmap_rule *ra, const struct kmap_rule *rb)
+	const struct kmap_rule *ra, const struct kmap_rule *rb)
 {
 	if ((ra != NULL) != (rb != NULL))
 		return false;
 	if (ra != NULL)
 		return ra->role == rb->role &&
-		    memcmp(&ra->at, &rb->at, sizeof(ra->at)) == 0;
+			memcmp(&ra->at, &rb->at, sizeof(ra->at)) == 0;
 	return strcmp(kmap_value_text(a->first, "role"),
-	    kmap_value_text(b->first, "role")) == 0 &&
-	    strcmp(kmap_value_text(a->first, "kind"),
-	    kmap_value_text(b->first, "kind")) == 0 &&
-	    strcmp(kmap_value_text(a->first, "address"),
-	    kmap_value_text(b->first, "address")) == 0;
+		       kmap_value_text(b->first, "role")) == 0 &&
+		strcmp(kmap_value_text(a->first, "kind"),
+			kmap_value_text(b->first, "kind")) == 0 &&
+		strcmp(kmap_value_text(a->first, "address"),
+			kmap_value_text(b->first, "address")) == 0;
 }
 
 struct seen {
@@ -1210,18 +1274,18 @@ rules(struct parser *ps)
 		if (r != NULL)
 			for (i = 0; i < sizeof(r->at); i++)
 				h = (h ^ ((uint8_t *)&r->at)[i]) *
-				    UINT64_C(0x100000001b3);
+					UINT64_C(0x100000001b3);
 		else
 			h = hash(h, kmap_value_text(s->first, "address"));
 		for (i = h & (size - 1); seen[i].s != NULL;
-		    i = (i + 1) & (size - 1))
+			i = (i + 1) & (size - 1))
 			if (endpoint_is(s, seen[i].s, r, seen[i].r))
 				return fail_at(ps, s->line, 1,
-				    "the endpoint %s %s stands twice, first "
-				    "in line %u",
-				    kmap_value_text(s->first, "role"),
-				    kmap_value_text(s->first, "address"),
-				    seen[i].s->line);
+					"the endpoint %s %s stands twice, first "
+					"in line %u",
+					kmap_value_text(s->first, "role"),
+					kmap_value_text(s->first, "address"),
+					seen[i].s->line);
 		seen[i].s = s;
 		seen[i].r = r;
 	}
@@ -1235,7 +1299,7 @@ is_any_address(const struct kmap_addr *a)
 	static const uint8_t zero[16];
 
 	return memcmp(a->ip + (kmap_addr_is_v4(a) ? 12 : 0), zero,
-	    kmap_addr_is_v4(a) ? 4 : 16) == 0;
+		       kmap_addr_is_v4(a) ? 4 : 16) == 0;
 }
 
 /* How much a rule says of an address; 0: it is not about it. */
@@ -1263,8 +1327,8 @@ says(const struct kmap_rule *r, const struct kmap_addr *a, bool listener)
 }
 
 static const struct kmap_rule *
-best(const struct kmap_table *t, enum kmap_role role,
-    const struct kmap_addr *a, bool listener)
+best(const struct kmap_table *t, enum kmap_role role, const struct kmap_addr *a,
+	bool listener)
 {
 	const struct kmap_rule *found = NULL;
 	unsigned int most = 0;
@@ -1283,7 +1347,7 @@ best(const struct kmap_table *t, enum kmap_role role,
 
 const struct kmap_rule *
 kmap_table_match(const struct kmap_table *t, enum kmap_role role,
-    const struct kmap_addr *a)
+	const struct kmap_addr *a)
 {
 	const struct kmap_rule *r = best(t, role, a, role == KMAP_LISTENS);
 
@@ -1312,11 +1376,11 @@ no(struct kmap_table_error *e, int err, const char *fmt, ...)
 static int
 arena(struct kmap_table *t, size_t n, struct kmap_table_error *e)
 {
-	*t = (struct kmap_table){ .build_id = "",
-		.arena_size = KMAP_ROUND(24 * n + (64 << 10), KMAP_PAGE) };
+	*t = (struct kmap_table){.build_id = "",
+		.arena_size = KMAP_ROUND(24 * n + (64 << 10), KMAP_PAGE)};
 	/* What is not touched costs nothing. */
 	t->arena = kmap_sys_mmap(t->arena_size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	if (t->arena == NULL)
 		return no(e, -ENOMEM, "no memory for it");
 	t->arena_used = (n + 1 + 15) & ~(size_t)15;
@@ -1326,11 +1390,15 @@ arena(struct kmap_table *t, size_t n, struct kmap_table_error *e)
 /* The text lies at the arena's start. */
 static int
 parse(struct kmap_table *t, size_t n, bool rules_only,
-    struct kmap_table_error *e)
+	struct kmap_table_error *e)
 {
-	struct parser ps = { .t = t, .e = e, .p = t->arena,
-		.end = (char *)t->arena + n, .bol = t->arena, .line = 1,
-		.rules_only = rules_only };
+	struct parser ps = {.t = t,
+		.e = e,
+		.p = t->arena,
+		.end = (char *)t->arena + n,
+		.bol = t->arena,
+		.line = 1,
+		.rules_only = rules_only};
 
 	*ps.end = '\0';
 	if (characters(&ps) && sections(&ps) && rules(&ps))
@@ -1341,7 +1409,7 @@ parse(struct kmap_table *t, size_t n, bool rules_only,
 
 int
 kmap_table_parse(struct kmap_table *t, const void *text, size_t n,
-    struct kmap_table_error *e)
+	struct kmap_table_error *e)
 {
 	int r;
 
@@ -1356,18 +1424,20 @@ kmap_table_parse(struct kmap_table *t, const void *text, size_t n,
 
 static int
 load(struct kmap_table *t, const char *path, bool rules_only,
-    struct kmap_table_error *e)
+	struct kmap_table_error *e)
 {
-	int fd = (int)kmap_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY |
-	    O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, 0, 0), r;
+	int fd = (int)kmap_syscall(SYS_openat, AT_FDCWD, path,
+		    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, 0, 0),
+	    r;
 	struct stat st;
 	size_t got = 0;
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return fd == -ENOENT ? no(e, fd, "there is no such file") :
-		    fd == -EACCES ? no(e, fd, "it may not be read") :
-		    no(e, fd, "it cannot be opened (errno %d)", -fd);
+		return fd == -ENOENT ? no(e, fd, "there is no such file")
+			: fd == -EACCES
+			? no(e, fd, "it may not be read")
+			: no(e, fd, "it cannot be opened (errno %d)", -fd);
 	r = (int)kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0);
 	if (r != 0)
 		r = no(e, r, "it cannot be looked at (errno %d)", -r);
@@ -1383,8 +1453,8 @@ load(struct kmap_table *t, const char *path, bool rules_only,
 	}
 	/* Read, not mapped: a file that shrinks would raise SIGBUS. */
 	while (got < (size_t)st.st_size && n > 0) {
-		n = kmap_sys_read(fd, (char *)t->arena + got,
-		    (size_t)st.st_size - got);
+		n = kmap_sys_read(
+			fd, (char *)t->arena + got, (size_t)st.st_size - got);
 		got += n > 0 ? (size_t)n : 0;
 	}
 	kmap_sys_close(fd);
@@ -1396,15 +1466,15 @@ load(struct kmap_table *t, const char *path, bool rules_only,
 }
 
 int
-kmap_table_load(struct kmap_table *t, const char *path,
-    struct kmap_table_error *e)
+kmap_table_load(
+	struct kmap_table *t, const char *path, struct kmap_table_error *e)
 {
 	return load(t, path, false, e);
 }
 
 int
-kmap_table_load_rules(struct kmap_table *t, const char *path,
-    struct kmap_table_error *e)
+kmap_table_load_rules(
+	struct kmap_table *t, const char *path, struct kmap_table_error *e)
 {
 	return load(t, path, true, e);
 }
@@ -1414,7 +1484,7 @@ kmap_table_free(struct kmap_table *t)
 {
 	if (t->arena != NULL)
 		kmap_sys_munmap(t->arena, t->arena_size);
-	*t = (struct kmap_table){ .build_id = "" };
+	*t = (struct kmap_table){.build_id = ""};
 }
 
 __attribute__((format(printf, 3, 4))) static void
@@ -1429,11 +1499,11 @@ text(char *buf, size_t size, const char *fmt, ...)
 
 void
 kmap_table_error_text(const struct kmap_table_error *e, const char *path,
-    char *buf, size_t size)
+	char *buf, size_t size)
 {
 	if (e->line == 0)
 		text(buf, size, "%s: %s", path, e->text);
 	else
 		text(buf, size, "%s:%u:%u: %s", path, e->line, e->column,
-		    e->text);
+			e->text);
 }

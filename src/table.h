@@ -12,52 +12,52 @@
 #include "addr.h"
 #include "env.h"
 
-#define KMAP_TABLE_VERSION	1
-#define KMAP_TABLE_MAX		(16u << 20)	/* bytes of a file */
+#define KMAP_TABLE_VERSION 1
+#define KMAP_TABLE_MAX (16u << 20) /* bytes of a file */
 
 enum kmap_value_type {
 	KMAP_STRING,
 	KMAP_INTEGER,
 	KMAP_BOOLEAN,
 	KMAP_ARRAY,
-	KMAP_INLINE,		/* an inline table */
+	KMAP_INLINE, /* an inline table */
 };
 
 struct kmap_value {
 	struct kmap_value *next;
-	const char *key;	/* NULL in an array */
+	const char *key; /* NULL in an array */
 	union {
 		const char *string;
 		int64_t integer;
 		bool boolean;
-		struct kmap_value *first;	/* array, inline table */
+		struct kmap_value *first; /* array, inline table */
 	};
-	uint32_t line;		/* where the key stands, or the element */
-	uint16_t column;	/* in bytes, from 1 */
+	uint32_t line; /* where the key stands, or the element */
+	uint16_t column; /* in bytes, from 1 */
 	uint8_t type;
 };
 
 /* How two runs' values of a field become one. */
 enum kmap_join {
-	KMAP_JOIN_SAME,		/* must be equal */
-	KMAP_JOIN_NEWEST,	/* the last table's */
+	KMAP_JOIN_SAME, /* must be equal */
+	KMAP_JOIN_NEWEST, /* the last table's */
 	KMAP_JOIN_SUM,
-	KMAP_JOIN_SET,		/* an array of strings: the union, sorted */
+	KMAP_JOIN_SET, /* an array of strings: the union, sorted */
 	KMAP_JOIN_OR,
-	KMAP_JOIN_WORSE,	/* of two words, the later in `words` */
-	KMAP_JOIN_WITH_WORSE,	/* goes with the field that joins by WORSE */
+	KMAP_JOIN_WORSE, /* of two words, the later in `words` */
+	KMAP_JOIN_WITH_WORSE, /* goes with the field that joins by WORSE */
 };
 
-#define KMAP_TYPE(t)	(1u << (t))
+#define KMAP_TYPE(t) (1u << (t))
 
 struct kmap_field {
 	const char *name;
-	uint8_t types;		/* KMAP_TYPE of those it takes */
-	uint8_t items;		/* an array's: KMAP_TYPE of the elements */
+	uint8_t types; /* KMAP_TYPE of those it takes */
+	uint8_t items; /* an array's: KMAP_TYPE of the elements */
 	bool required;
-	bool evidence;		/* a count: --diff passes it over */
+	bool evidence; /* a count: --diff passes it over */
 	uint8_t join;
-	const char *const *words;	/* a string that is one of these */
+	const char *const *words; /* a string that is one of these */
 };
 
 /*
@@ -66,10 +66,10 @@ struct kmap_field {
  */
 struct kmap_kind {
 	const char *name;
-	bool many;		/* [[name]] */
+	bool many; /* [[name]] */
 	bool open;
-	bool evidence;		/* nothing is decided by it */
-	const char *about;	/* the comment that a writer puts above it */
+	bool evidence; /* nothing is decided by it */
+	const char *about; /* the comment that a writer puts above it */
 	const struct kmap_field *fields;
 	unsigned int nfields;
 };
@@ -84,7 +84,11 @@ struct kmap_section {
 	uint32_t line;
 };
 
-enum kmap_role { KMAP_CONNECTS, KMAP_ACCEPTS, KMAP_LISTENS };
+enum kmap_role {
+	KMAP_CONNECTS,
+	KMAP_ACCEPTS,
+	KMAP_LISTENS
+};
 
 /* "127.0.0.1:80", "[::1]:*", "*:80": an address with holes. */
 struct kmap_pattern {
@@ -96,17 +100,17 @@ struct kmap_pattern {
 /* An [[endpoint]] of TCP. */
 struct kmap_rule {
 	struct kmap_pattern at;
-	uint8_t role;		/* enum kmap_role */
+	uint8_t role; /* enum kmap_role */
 	bool emulate;
 	uint32_t line;
 };
 
 struct kmap_table {
-	struct kmap_section *sections;	/* in the file's order */
+	struct kmap_section *sections; /* in the file's order */
 	const char *exe;
-	const char *build_id;		/* "": not known */
+	const char *build_id; /* "": not known */
 	bool inert;
-	struct kmap_conf conf;		/* its settings; see conf.given */
+	struct kmap_conf conf; /* its settings; see conf.given */
 	struct kmap_rule *rules;
 	unsigned int nrules;
 	void *arena;
@@ -115,7 +119,7 @@ struct kmap_table {
 };
 
 struct kmap_table_error {
-	unsigned int line, column;	/* 0: it is about the file */
+	unsigned int line, column; /* 0: it is about the file */
 	char text[200];
 };
 
@@ -124,25 +128,25 @@ struct kmap_table_error {
  * memory, which is copied. 0, or -errno with a sentence in *e: -EINVAL for a
  * bad table. After an error there is nothing to free.
  */
-int kmap_table_load(struct kmap_table *t, const char *path,
-    struct kmap_table_error *e);
+int kmap_table_load(
+	struct kmap_table *t, const char *path, struct kmap_table_error *e);
 /* The same for who obeys: what is mere evidence is checked, and left out. */
-int kmap_table_load_rules(struct kmap_table *t, const char *path,
-    struct kmap_table_error *e);
+int kmap_table_load_rules(
+	struct kmap_table *t, const char *path, struct kmap_table_error *e);
 int kmap_table_parse(struct kmap_table *t, const void *text, size_t n,
-    struct kmap_table_error *e);
+	struct kmap_table_error *e);
 void kmap_table_free(struct kmap_table *t);
 
 /* "FILE:LINE:COLUMN: sentence", or "FILE: sentence"; cut at size. */
 void kmap_table_error_text(const struct kmap_table_error *e, const char *path,
-    char *buf, size_t size);
+	char *buf, size_t size);
 
 /* The field of a kind, or NULL. */
-const struct kmap_field *kmap_field(const struct kmap_kind *k,
-    const char *name);
+const struct kmap_field *
+kmap_field(const struct kmap_kind *k, const char *name);
 /* The member of a list of values, or NULL. */
-const struct kmap_value *kmap_value(const struct kmap_value *first,
-    const char *key);
+const struct kmap_value *
+kmap_value(const struct kmap_value *first, const char *key);
 /* The same for strings: its text, or "" when there is none. */
 const char *kmap_value_text(const struct kmap_value *first, const char *key);
 
@@ -157,6 +161,6 @@ bool kmap_pattern_parse(struct kmap_pattern *p, const char *s);
  * 0.0.0.0 and [::] stand for every address.
  */
 const struct kmap_rule *kmap_table_match(const struct kmap_table *t,
-    enum kmap_role role, const struct kmap_addr *a);
+	enum kmap_role role, const struct kmap_addr *a);
 
 #endif

@@ -15,8 +15,9 @@ extern int (*kmap_testpoint_hook)(const char *name, int fd);
 static inline int
 kmap_testpoint_pass(const char *name, int fd)
 {
-	return __builtin_expect(kmap_testpoint_hook != 0, 0) ?
-	    kmap_testpoint_hook(name, fd) : 0;
+	return __builtin_expect(kmap_testpoint_hook != 0, 0)
+		? kmap_testpoint_hook(name, fd)
+		: 0;
 }
 
 #endif

@@ -71,7 +71,7 @@ kmap_wake_pending(struct kmap_link *link, unsigned int place)
 
 unsigned int
 kmap_wake_take(struct kmap_link *link, unsigned int place,
-    void (*fn)(void *arg, struct kmap_link *link, uint32_t slot), void *arg)
+	void (*fn)(void *arg, struct kmap_link *link, uint32_t slot), void *arg)
 {
 	struct kmap_place_shm *p = &link->ctl->side[link->side].place[place];
 	unsigned int n = 0;
@@ -87,8 +87,8 @@ kmap_wake_take(struct kmap_link *link, unsigned int place,
 		uint64_t two = a_xchg(&p->level2[w], UINT64_C(0));
 
 		for (; two != 0; two &= two - 1) {
-			uint32_t slot = w * 64 +
-			    (unsigned int)__builtin_ctzll(two);
+			uint32_t slot =
+				w * 64 + (unsigned int)__builtin_ctzll(two);
 
 			if (slot < link->nslots) {
 				fn(arg, link, slot);

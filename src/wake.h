@@ -41,7 +41,8 @@ void kmap_wake_sleep_begin(struct kmap_link *link, unsigned int place);
  * by KMAP_SLOTS_MAX; a hostile bit costs one call. Returns how many.
  */
 unsigned int kmap_wake_take(struct kmap_link *link, unsigned int place,
-    void (*fn)(void *arg, struct kmap_link *link, uint32_t slot), void *arg);
+	void (*fn)(void *arg, struct kmap_link *link, uint32_t slot),
+	void *arg);
 /* Whether anything is there to take: one load. */
 bool kmap_wake_pending(struct kmap_link *link, unsigned int place);
 

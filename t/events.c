@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * events - a made-up source: always the same events into one of the sinks of
  * kmap-trace, for t7020-sinks.

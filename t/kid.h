@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Children of a C test: start one, meet it at agreed points, kill it, wait
  * for it with a limit. Parent and child speak over a socket pair of their

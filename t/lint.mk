@@ -2,7 +2,8 @@
 LINT_TESTS = \
 	t9010-names.t \
 	t9020-reach.t \
-	t9030-unharmed.t
+	t9030-unharmed.t \
+	t9040-format.t
 
 dist_check_SCRIPTS += $(LINT_TESTS)
 TESTS += $(LINT_TESTS)

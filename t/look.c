@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * look program NAME            what kmap-trace sees in a program file
  * look imports FILE            "recv GLIBC_2.2.5 libc.so.6", sorted

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The bytes of every document that the program tests move: a function of a
  * seed and a position alone, so that a reader can say at any offset whether

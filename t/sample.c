@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A test in C that ends as it is told to: what the harness must see. */
 #include "config.h"
 

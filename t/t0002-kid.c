@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The children of C tests, and the network namespace. */
 #include "config.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The ring between two threads: pieces of any size, in one go and scattered,
  * peeked at and thrown away, with cursors that wrap around 2^64; and what it
@@ -23,7 +23,7 @@
 #include "ring.h"
 #include "tap.h"
 
-#define PIECES	7
+#define PIECES 7
 
 struct run {
 	struct kmap_dir_shm shm;
@@ -72,14 +72,17 @@ static void *
 sender(void *arg)
 {
 	struct run *r = arg;
-	struct kmap_ring_tx tx = { .shm = &r->shm, .data = r->data,
-		.size = r->size, .tail = r->start, .head = r->start };
+	struct kmap_ring_tx tx = {.shm = &r->shm,
+		.data = r->data,
+		.size = r->size,
+		.tail = r->start,
+		.head = r->start};
 	uint64_t s = r->seed | 1, done = 0;
 	unsigned char *buf = malloc(r->size);
 
 	while (done < r->bytes && !r->quit) {
-		size_t want = 1 + (size_t)rnd(&s) % (rnd(&s) % 4 ? 300 :
-		    r->size);
+		size_t want =
+			1 + (size_t)rnd(&s) % (rnd(&s) % 4 ? 300 : r->size);
 		struct iovec v[PIECES];
 		struct kmap_iter it;
 		ssize_t room, n;
@@ -120,14 +123,17 @@ sender(void *arg)
 static void
 receive(struct run *r)
 {
-	struct kmap_ring_rx rx = { .shm = &r->shm, .data = r->data,
-		.size = r->size, .head = r->start, .tail = r->start };
+	struct kmap_ring_rx rx = {.shm = &r->shm,
+		.data = r->data,
+		.size = r->size,
+		.head = r->start,
+		.tail = r->start};
 	uint64_t s = r->seed * 77 + 1, done = 0;
 	unsigned char *buf = malloc(r->size);
 
 	while (done < r->bytes && r->err == 0 && r->bad_at == 0) {
-		size_t want = 1 + (size_t)rnd(&s) % (rnd(&s) % 4 ? 400 :
-		    r->size);
+		size_t want =
+			1 + (size_t)rnd(&s) % (rnd(&s) % 4 ? 400 : r->size);
 		ssize_t have = kmap_ring_avail(&rx, want), n;
 		struct iovec v[PIECES];
 		struct kmap_iter it;
@@ -146,12 +152,12 @@ receive(struct run *r)
 		memset(buf, 0xee, (size_t)n);
 		kmap_iter_init(&it, v, scatter(v, buf, (size_t)n, &s));
 		if (kmap_ring_get(&rx, &it, (size_t)n, peek && !drop, drop) !=
-		    n) {
+			n) {
 			r->err = -EIO;
 			break;
 		}
-		good = drop ? (size_t)n : pattern_check(buf, (size_t)n,
-		    r->seed, done);
+		good = drop ? (size_t)n
+			    : pattern_check(buf, (size_t)n, r->seed, done);
 		if (good != (size_t)n)
 			r->bad_at = 1 + done + good;
 		if (!peek || drop)
@@ -179,8 +185,8 @@ stream(uint64_t size, uint64_t start, uint64_t bytes, const char *name)
 	pthread_join(t, NULL);
 	is_int((long long)r->err, 0, "%s: no error", name);
 	is_int((long long)r->bad_at, 0, "%s: every byte in its place", name);
-	is_int((long long)(atomic_load(&r->shm.head) - start),
-	    (long long)bytes, "%s: all of them", name);
+	is_int((long long)(atomic_load(&r->shm.head) - start), (long long)bytes,
+		"%s: all of them", name);
 	free(r);
 }
 
@@ -188,21 +194,21 @@ stream(uint64_t size, uint64_t start, uint64_t bytes, const char *name)
 static void
 impossible(void)
 {
-	static const uint64_t wrong[] = { 1, 4097, 1 << 20, UINT64_C(1) << 40,
-		UINT64_MAX, UINT64_C(1) << 63 };
+	static const uint64_t wrong[] = {1, 4097, 1 << 20, UINT64_C(1) << 40,
+		UINT64_MAX, UINT64_C(1) << 63};
 	struct run *r = run_new();
 	unsigned int tx_bad = 0, rx_bad = 0;
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		struct kmap_ring_tx tx = { .shm = &r->shm, .data = r->data,
-			.size = 4096 };
-		struct kmap_ring_rx rx = { .shm = &r->shm, .data = r->data,
-			.size = 4096 };
+		struct kmap_ring_tx tx = {
+			.shm = &r->shm, .data = r->data, .size = 4096};
+		struct kmap_ring_rx rx = {
+			.shm = &r->shm, .data = r->data, .size = 4096};
 
 		/* The head is beyond the tail, or lags more than a ring. */
 		atomic_store(&r->shm.head, wrong[i]);
 		tx_bad += (-wrong[i] > 4096) !=
-		    (kmap_ring_space(&tx, 8192) == -EPROTO);
+			(kmap_ring_space(&tx, 8192) == -EPROTO);
 		atomic_store(&r->shm.tail, wrong[i]);
 		rx_bad += (wrong[i] > 4096) != (kmap_ring_avail(&rx, 1) < 0);
 	}
@@ -214,7 +220,7 @@ impossible(void)
 static void
 lists(void)
 {
-	struct iovec v[2] = { { NULL, 0 }, { NULL, (size_t)-1 } };
+	struct iovec v[2] = {{NULL, 0}, {NULL, (size_t)-1}};
 	struct kmap_iter it;
 
 	is_int(kmap_iter_init(&it, v, 2), -EINVAL, "a length below 0");
@@ -274,7 +280,7 @@ gates(int rounds)
 	for (int i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
 	is_int(a_load(&wrong_times), 0, "nobody inside of %d quiet gates",
-	    found);
+		found);
 }
 
 int

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who owns the other end of a connection: asked of sock_diag, and, where a
  * seccomp filter refuses that as a container's may, of proc(5)'s tables. Both
@@ -24,14 +24,14 @@
 #include "kid.h"
 #include "tap.h"
 
-#define OTHERS	3000	/* connections in the tables beside those asked for */
+#define OTHERS 3000 /* connections in the tables beside those asked for */
 
 /* A listener and what connects to it. */
 struct pair {
 	const char *name;
-	int family[2];		/* of the listener, of the connector */
+	int family[2]; /* of the listener, of the connector */
 	int listener, from, to;
-	struct kmap_addr a, b;	/* the connector's address, the acceptor's */
+	struct kmap_addr a, b; /* the connector's address, the acceptor's */
 };
 
 static socklen_t
@@ -46,8 +46,8 @@ any(struct sockaddr_storage *ss, int family, bool mapped)
 		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		return sizeof(*in);
 	}
-	inet_pton(AF_INET6, mapped ? "::ffff:127.0.0.1" : "::1",
-	    &in6->sin6_addr);
+	inet_pton(
+		AF_INET6, mapped ? "::ffff:127.0.0.1" : "::1", &in6->sin6_addr);
 	return sizeof(*in6);
 }
 
@@ -62,8 +62,8 @@ open_pair(struct pair *p, bool accepted)
 	p->to = -1;
 	p->listener = socket(p->family[0], SOCK_STREAM, 0);
 	if (p->listener < 0 || bind(p->listener, (void *)&ss, len) != 0 ||
-	    listen(p->listener, 8) != 0 ||
-	    getsockname(p->listener, (void *)&ss, &len) != 0)
+		listen(p->listener, 8) != 0 ||
+		getsockname(p->listener, (void *)&ss, &len) != 0)
 		return false;
 	is = *port;
 	len = any(&ss, p->family[1], mapped);
@@ -75,20 +75,19 @@ open_pair(struct pair *p, bool accepted)
 		p->to = accept(p->listener, NULL, NULL);
 	len2 = plen = sizeof(own);
 	return getsockname(p->from, (void *)&own, &len2) == 0 &&
-	    getpeername(p->from, (void *)&peer, &plen) == 0 &&
-	    kmap_addr_from(&p->a, &own, len2) == 0 &&
-	    kmap_addr_from(&p->b, &peer, plen) == 0;
+		getpeername(p->from, (void *)&peer, &plen) == 0 &&
+		kmap_addr_from(&p->a, &own, len2) == 0 &&
+		kmap_addr_from(&p->b, &peer, plen) == 0;
 }
 
 static struct pair pairs[] = {
-	{ .name = "IPv4", .family = { AF_INET, AF_INET } },
-	{ .name = "IPv6", .family = { AF_INET6, AF_INET6 } },
-	{ .name = "IPv4 to a listener of IPv6",
-	    .family = { AF_INET6, AF_INET } },
+	{.name = "IPv4", .family = {AF_INET, AF_INET}},
+	{.name = "IPv6", .family = {AF_INET6, AF_INET6}},
+	{.name = "IPv4 to a listener of IPv6", .family = {AF_INET6, AF_INET}},
 };
-static struct pair theirs = { .family = { AF_INET, AF_INET } };
-static struct pair pends = { .family = { AF_INET, AF_INET } };
-static struct pair closed = { .family = { AF_INET, AF_INET } };
+static struct pair theirs = {.family = {AF_INET, AF_INET}};
+static struct pair pends = {.family = {AF_INET, AF_INET}};
+static struct pair closed = {.family = {AF_INET, AF_INET}};
 static long long them;
 static struct pair others[OTHERS];
 static int nothers;
@@ -103,24 +102,24 @@ ask(const char *how)
 		struct pair *p = &pairs[i];
 
 		is_int(kmap_owner_uid(&p->a, &p->b), geteuid(),
-		    "%s: %s: the connector's", how, p->name);
+			"%s: %s: the connector's", how, p->name);
 		is_int(kmap_owner_uid(&p->b, &p->a), geteuid(),
-		    "%s: %s: the acceptor's", how, p->name);
+			"%s: %s: the acceptor's", how, p->name);
 	}
-	is_int(kmap_owner_uid(&theirs.a, &theirs.b), them,
-	    "%s: another uid's", how);
+	is_int(kmap_owner_uid(&theirs.a, &theirs.b), them, "%s: another uid's",
+		how);
 	is_int(kmap_owner_uid(&pends.b, &pends.a), -ENOENT,
-	    "%s: not accepted: nobody's", how);
+		"%s: not accepted: nobody's", how);
 	is_int(kmap_owner_uid(&closed.a, &closed.b), -ENOENT,
-	    "%s: closed: nobody's", how);
+		"%s: closed: nobody's", how);
 	nobody.port ^= htons(0x4000);
 	is_int(kmap_owner_uid(&listening, &nobody), -ENOENT,
-	    "%s: a listener's is not a connection's", how);
+		"%s: a listener's is not a connection's", how);
 	/* Wherever a line of the table is cut in two. */
 	for (int i = 0; i + 1 < nothers; i += 16) {
 		asked++;
 		good += kmap_owner_uid(&others[i].a, &others[i].b) ==
-		    (int64_t)geteuid();
+			(int64_t)geteuid();
 	}
 	is_int(good, asked, "%s: and of %d others", how, asked);
 }
@@ -131,23 +130,23 @@ forbid_diag(void)
 {
 	struct sock_filter f[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, nr)),
+			offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, args[0])),
+			offsetof(struct seccomp_data, args[0])),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, args[2])),
+			offsetof(struct seccomp_data, args[2])),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_SOCK_DIAG, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog prog = { sizeof(f) / sizeof(f[0]), f };
+	struct sock_fprog prog = {sizeof(f) / sizeof(f[0]), f};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0 &&
-	    socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG) < 0 &&
-	    errno == EACCES;
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0 &&
+		socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG) < 0 &&
+		errno == EACCES;
 }
 
 int

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Endpoints are used again: also those that another process of the family let
  * go last, as in a server that forks for each connection, and those with
@@ -15,8 +15,8 @@
 #include "sys.h"
 #include "tap.h"
 
-#define ROUNDS	3000
-#define FEW	256	/* some chunks; those that leak would be ROUNDS */
+#define ROUNDS 3000
+#define FEW 256 /* some chunks; those that leak would be ROUNDS */
 
 static struct kmap_ep *seen[ROUNDS];
 static int nseen;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A peer that dies at any instant: at positions drawn uniformly from its
  * stream, and in every named test point of the library, half of the times
@@ -26,7 +26,7 @@
 #include "kid.h"
 #include "tap.h"
 
-#define HANG_MS	30000
+#define HANG_MS 30000
 #define MAX_ENDS 16
 
 static struct duel *d;
@@ -35,20 +35,20 @@ static char program[4096];
 
 static const struct point {
 	const char *name;
-	int nth;	/* at most */
-	int listens;	/* 0, 1, -1: either */
-	int dirs;	/* bits */
+	int nth; /* at most */
+	int listens; /* 0, 1, -1: either */
+	int dirs; /* bits */
 	int leaves;
 } points[] = {
-	{ "rendezvous-bound", 1, 0, 7, 0 },
-	{ "rendezvous-sent", 1, 1, 7, 0 },
-	{ "paired", 1, -1, 7, 0 },
-	{ "up-record", 2, -1, 5, 0 },
-	{ "ring-copied", 40, -1, 5, 0 },
-	{ "ring-published", 10, -1, 5, 0 },
-	{ "down-record", 1, -1, 5, 1 },
-	{ "freeze", 1, -1, 6, 1 },
-	{ "bounce-request", 1, -1, 6, 1 },
+	{"rendezvous-bound", 1, 0, 7, 0},
+	{"rendezvous-sent", 1, 1, 7, 0},
+	{"paired", 1, -1, 7, 0},
+	{"up-record", 2, -1, 5, 0},
+	{"ring-copied", 40, -1, 5, 0},
+	{"ring-published", 10, -1, 5, 0},
+	{"down-record", 1, -1, 5, 1},
+	{"freeze", 1, -1, 6, 1},
+	{"bounce-request", 1, -1, 6, 1},
 };
 #define POINTS (sizeof(points) / sizeof(points[0]))
 static unsigned int hit[POINTS];
@@ -80,13 +80,13 @@ known(const struct ends *e, int err)
 static void
 ended(int which, int err, int learn)
 {
-	static const char *const what[] = { "receive", "receive after it",
-		"send" };
+	static const char *const what[] = {
+		"receive", "receive after it", "send"};
 	struct ends *e = &twin[d->dir][which];
 
 	/* Bytes that can no more go back to TCP: doc/COVERAGE. */
-	if (known(e, err) || (d->survivor_leaves && (err == ENOTCONN ||
-	    err == ECONNRESET)))
+	if (known(e, err) ||
+		(d->survivor_leaves && (err == ENOTCONN || err == ECONNRESET)))
 		return;
 	if (learn && e->n < MAX_ENDS) {
 		e->err[e->n++] = err;
@@ -94,9 +94,9 @@ ended(int which, int err, int learn)
 	}
 	strange++;
 	diag("direction %d: the last %s gave %d (%s), never so on TCP; "
-	     "way %d, kill %d at %llu %s %d", d->dir, what[which], err,
-	     strerror(err), d->way, d->kill, (unsigned long long)d->kill_at,
-	     d->point, d->nth);
+	     "way %d, kill %d at %llu %s %d",
+		d->dir, what[which], err, strerror(err), d->way, d->kill,
+		(unsigned long long)d->kill_at, d->point, d->nth);
 }
 
 static void
@@ -124,7 +124,7 @@ draw(int n, int plain)
 	d->slow = rnd() % 4 == 0;
 	d->victim_leaves = rnd() % 8 == 0;
 	d->drained = d->dir == DUEL_OUT && d->kill == KILL_EXACT &&
-	    !d->victim_leaves && rnd() % 3 == 0;
+		!d->victim_leaves && rnd() % 3 == 0;
 	if (rnd() % 8 == 0 && d->dir != DUEL_OUT)
 		d->survivor_leaves = 1 + rnd() % (1u << 20);
 	if (d->kill != KILL_POINT)
@@ -148,10 +148,11 @@ stacks(pid_t pid)
 {
 	char cmd[1000];
 
-	snprintf(cmd, sizeof(cmd), "timeout -k 2 20 gdb -nx -batch "
-	    "-iex 'set debuginfod enabled off' -ex 'thread apply all bt 30' %s "
-	    "-p %d 2>&1 | grep -Ev '^(warning|\\[New LWP|$)' | sed 's/^/# /'",
-	    getenv("KMAP_GDB") ? getenv("KMAP_GDB") : "", (int)pid);
+	snprintf(cmd, sizeof(cmd),
+		"timeout -k 2 20 gdb -nx -batch "
+		"-iex 'set debuginfod enabled off' -ex 'thread apply all bt 30' %s "
+		"-p %d 2>&1 | grep -Ev '^(warning|\\[New LWP|$)' | sed 's/^/# /'",
+		getenv("KMAP_GDB") ? getenv("KMAP_GDB") : "", (int)pid);
 	fflush(NULL);
 	if (getenv("KMAP_NOSTACKS") == NULL && system(cmd) != 0)
 		diag("no stacks");
@@ -160,7 +161,7 @@ stacks(pid_t pid)
 static int
 spawn(struct kid *k, const char *role, char *const env[])
 {
-	char *argv[] = { program, (char *)(uintptr_t)role, NULL };
+	char *argv[] = {program, (char *)(uintptr_t)role, NULL};
 	int r = kid_exec(k, argv, env);
 
 	if (r != 0)
@@ -177,13 +178,13 @@ static int
 describe(const char *what)
 {
 	diag("%s: dir %d way %d kill %d at %llu %s %d, victim %s%s%s%s; in "
-	     "%llu out %llu done %llu, ends %d %d %d", what, d->dir, d->way,
-	    d->kill, (unsigned long long)d->kill_at, d->point, d->nth,
-	    d->victim_listens ? "listens" : "connects",
-	    d->slow ? ", slow" : "", d->victim_leaves ? ", leaves" : "",
-	    d->survivor_leaves ? ", survivor leaves" : "",
-	    (unsigned long long)d->in, (unsigned long long)d->out,
-	    (unsigned long long)d->done, d->in_end, d->in_end2, d->out_end);
+	     "%llu out %llu done %llu, ends %d %d %d",
+		what, d->dir, d->way, d->kill, (unsigned long long)d->kill_at,
+		d->point, d->nth, d->victim_listens ? "listens" : "connects",
+		d->slow ? ", slow" : "", d->victim_leaves ? ", leaves" : "",
+		d->survivor_leaves ? ", survivor leaves" : "",
+		(unsigned long long)d->in, (unsigned long long)d->out,
+		(unsigned long long)d->done, d->in_end, d->in_end2, d->out_end);
 	return 0;
 }
 
@@ -191,7 +192,7 @@ describe(const char *what)
 static struct result
 series(int n, char *const env[], int plain)
 {
-	struct result res = { 0 };
+	struct result res = {0};
 	struct kid s, v, l;
 	int first = 0;
 
@@ -231,7 +232,7 @@ series(int n, char *const env[], int plain)
 		if (d->bad) {
 			res.bad++;
 			diag("a wrong byte at %llu",
-			    (unsigned long long)d->bad_at);
+				(unsigned long long)d->bad_at);
 			describe("not a prefix");
 		}
 		if (d->victim_bad) {
@@ -278,13 +279,13 @@ static void
 kmap_series(int n, const char *upgrade, const char *ring)
 {
 	char file[] = "/tmp/kmap-kills.XXXXXX", preload[4096], stats[100];
-	char *env[] = { preload, stats, (char *)(uintptr_t)upgrade,
-		(char *)(uintptr_t)ring, NULL };
+	char *env[] = {preload, stats, (char *)(uintptr_t)upgrade,
+		(char *)(uintptr_t)ring, NULL};
 	struct result r;
 	uint64_t in, out;
 
 	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s",
-	    getenv("KMAP_PRELOAD"));
+		getenv("KMAP_PRELOAD"));
 	close(mkstemp(file));
 	snprintf(stats, sizeof(stats), "KMAP_STATS=%s", file);
 	strange = 0;
@@ -292,21 +293,21 @@ kmap_series(int n, const char *upgrade, const char *ring)
 	in = stat_of(file, "ring_bytes_in");
 	out = stat_of(file, "ring_bytes_out");
 	diag("%s: %u kills, %llu MB, ring %llu MB in %llu MB out, spills %llu, "
-	     "bounces %llu, load %llu rounds", upgrade, r.kills,
-	    (unsigned long long)r.bytes >> 20, (unsigned long long)in >> 20,
-	    (unsigned long long)out >> 20,
-	    (unsigned long long)stat_of(file, "spills"),
-	    (unsigned long long)stat_of(file, "bounces"),
-	    (unsigned long long)atomic_load(&d->rounds));
+	     "bounces %llu, load %llu rounds",
+		upgrade, r.kills, (unsigned long long)r.bytes >> 20,
+		(unsigned long long)in >> 20, (unsigned long long)out >> 20,
+		(unsigned long long)stat_of(file, "spills"),
+		(unsigned long long)stat_of(file, "bounces"),
+		(unsigned long long)atomic_load(&d->rounds));
 	is_int(r.hangs, 0, "%s: nobody hangs, nobody else dies", upgrade);
 	is_int(r.bad, 0, "%s: what was read is a prefix", upgrade);
 	is_int(r.spoiled, 0, "%s: so it is for the victim", upgrade);
 	is_int(r.early, 0, "%s: a clean end comes last", upgrade);
 	is_int(strange, 0, "%s: the last results are TCP's", upgrade);
 	ok(atomic_load(&d->rounds) > 0 && !atomic_load(&d->load_bad),
-	    "%s: the connections beside are unharmed", upgrade);
+		"%s: the connections beside are unharmed", upgrade);
 	ok(in > r.bytes / 10 && out > r.bytes / 10,
-	    "%s: the bytes went by rings, both ways", upgrade);
+		"%s: the bytes went by rings, both ways", upgrade);
 	unlink(file);
 }
 
@@ -324,20 +325,21 @@ main(void)
 		bail_out("KMAP_PRELOAD is not set");
 	if (net_private() != 0)
 		diag("no network namespace of our own here");
-	seed = s && *s ? strtoull(s, NULL, 0) : (uint64_t)now_ms() * 2654435761u + 1;
+	seed = s && *s ? strtoull(s, NULL, 0)
+		       : (uint64_t)now_ms() * 2654435761u + 1;
 	diag("KMAP_SEED=%llu", (unsigned long long)seed);
 	fd = memfd_create("duel", 0);
 	if (fd < 0 || ftruncate(fd, sizeof(*d)) != 0 ||
-	    dup2(fd, DUEL_FD) != DUEL_FD)
+		dup2(fd, DUEL_FD) != DUEL_FD)
 		bail_out("memfd: %s", strerror(errno));
 	d = mmap(NULL, sizeof(*d), PROT_READ | PROT_WRITE, MAP_SHARED, DUEL_FD,
-	    0);
+		0);
 	if (d == MAP_FAILED)
 		bail_out("mmap: %s", strerror(errno));
 
-	r = series(n / 4 + 200, (char *[]){ NULL }, 1);
+	r = series(n / 4 + 200, (char *[]){NULL}, 1);
 	ok(r.hangs + r.bad + r.early == 0 && r.kills > 0,
-	    "%u kills on plain TCP: prefixes", r.kills);
+		"%u kills on plain TCP: prefixes", r.kills);
 	kmap_series(n / 2, "KMAP_UPGRADE=now", "KMAP_RING=65536");
 	kmap_series(n - n / 2, "KMAP_UPGRADE=earned", "KMAP_RING=1048576");
 	for (unsigned int p = 0; p < POINTS; p++) {

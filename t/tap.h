@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * TAP for C tests. Each check prints one line and returns whether it held,
  * so that a test can say more about a failure:

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Calls as strace writes them: names instead of numbers for what Linux calls
  * flags, options, commands and errors. One table says for each function what

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Source 1: the recorder's rings. The region is made here, the recorders of
  * the traced programs write into it, and poll turns what they wrote into
@@ -52,8 +52,8 @@ struct trace_drain_options {
  * frames. Returns 0, or -errno with a message on stderr; *d is valid only
  * after 0.
  */
-int trace_drain_open(struct trace_drain **d,
-	const struct trace_drain_options *o);
+int
+trace_drain_open(struct trace_drain **d, const struct trace_drain_options *o);
 
 /* The value of KMAP_TRACE for the traced program. Owned by d. */
 const char *trace_drain_path(const struct trace_drain *d);
@@ -86,8 +86,8 @@ long trace_drain_poll(struct trace_drain *d, int timeout_ms);
 void trace_drain_exited(struct trace_drain *d, pid_t pid, int status);
 
 /* The image that pid runs, or NULL when no recorder was loaded into it. */
-const struct trace_process *trace_drain_process(
-	struct trace_drain *d, pid_t pid);
+const struct trace_process *
+trace_drain_process(struct trace_drain *d, pid_t pid);
 
 /*
  * Whether some thread is inside of accept, poll, select or epoll_wait now: the

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The functions that an ELF file's .eh_frame section describes, in order.
  * Static programs have the section and not the index to it (.eh_frame_hdr)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What an ELF file says of itself: class, interpreter, notes, symbols, what
  * it imports and which slots of its GOT an import fills. Every

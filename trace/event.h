@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What happened, in the one form that every source delivers (the recorder's
  * rings, ptrace) and every sink takes (text, JSON, folded stacks, Perfetto,
@@ -129,7 +130,8 @@ struct trace_item {
 struct trace_call {
 	const struct trace_process *process;
 	pid_t tid;
-	uint64_t t, dur; /* ns of CLOCK_MONOTONIC; the call's start, its length */
+	uint64_t t,
+		dur; /* ns of CLOCK_MONOTONIC; the call's start, its length */
 	const char *fn; /* the symbol called: "__recv_chk"; for an escape the
 			 * libc function it came from: "fflush", or "" */
 	const char *version; /* "GLIBC_2.4", or "" */

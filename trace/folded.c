@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Folded stacks, as flamegraph.pl, inferno and speedscope read them: one
  * line for each different stack, outermost frame first, then the function

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The data is one JSON array a line inside <script type="application/json">.
  * A line that begins with a number is a call, one that begins with a letter

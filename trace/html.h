@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A sink that draws: one HTML file with everything in it (styles, code,
  * data), that any browser opens without a network.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * JSON Lines. A line is a process, an endpoint, a stack or a call; the first
  * three come before the first call that names them, and a process or endpoint

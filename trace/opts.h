@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the user asked for. */
 #ifndef KMAP_TRACE_OPTS_H
 #define KMAP_TRACE_OPTS_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Chrome's trace event format, JSON object form: Perfetto and chrome://tracing
  * open it. A call is a complete event ("ph":"X") of its thread, times in

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A command looked at before it runs: which file is loaded in the end, and
  * can a library be preloaded into it.

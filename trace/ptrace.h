@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Source 2: ptrace. A process of its own, the tracer, does what ptrace(2)
  * asks to be done by one thread, and tells kmap-trace what it saw.

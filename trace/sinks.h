@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The sinks of the command: each takes events and writes one form of them.
  * What a function of this file returns lives until the end of the process.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "stat.h"
@@ -42,8 +43,8 @@ connection(FILE *out, const struct stat_conn *c)
 	putc(',', out);
 	string(out, "kmap", stat_stage(c));
 	putc(',', out);
-	string(out, "role", c->role == KMAP_CONNECTOR ? "connector" :
-	    "acceptor");
+	string(out, "role",
+		c->role == KMAP_CONNECTOR ? "connector" : "acceptor");
 	putc(',', out);
 	string(out, "in", stat_in(c) == STAT_RING ? "ring" : "tcp");
 	putc(',', out);
@@ -59,12 +60,11 @@ connection(FILE *out, const struct stat_conn *c)
 	string(out, "peer", c->peer);
 	for (size_t i = 0; i < kmap_countof(each); i++)
 		number(out, stat_names[each[i]], c->n[each[i]]);
-	number(out, "ring_size", c->segment != 0 ? c->ring_size :
-	    STAT_UNKNOWN);
+	number(out, "ring_size", c->segment != 0 ? c->ring_size : STAT_UNKNOWN);
 	number(out, "ring_fill_in", c->fill_in);
 	number(out, "ring_fill_out", c->fill_out);
-	fprintf(out, ",\"watch\":%s}", c->watch < kmap_countof(watch) ?
-	    watch[c->watch] : "null");
+	fprintf(out, ",\"watch\":%s}",
+		c->watch < kmap_countof(watch) ? watch[c->watch] : "null");
 }
 
 static void
@@ -72,8 +72,7 @@ process(FILE *out, const struct stat_proc *p)
 {
 	bool first = true;
 
-	fprintf(out, "{\"pid\":%d,\"uid\":%u,", (int)p->pid,
-	    (unsigned)p->uid);
+	fprintf(out, "{\"pid\":%d,\"uid\":%u,", (int)p->pid, (unsigned)p->uid);
 	string(out, "command", p->comm);
 	putc(',', out);
 	string(out, "exe", p->exe);
@@ -89,7 +88,7 @@ process(FILE *out, const struct stat_proc *p)
 	for (int i = 1; i < KMAP_NWHY; i++)
 		if (p->why[i] != 0) {
 			fprintf(out, "%s\"%s\":%" PRIu64, first ? "" : ",",
-			    kmap_why_names[i], p->why[i]);
+				kmap_why_names[i], p->why[i]);
 			first = false;
 		}
 	fputs("},\"connections\":[", out);

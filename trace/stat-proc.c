@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "stat.h"
@@ -148,10 +149,12 @@ net_line(struct net *n, const char *line, bool v6)
 	unsigned long inode;
 	struct sock *s;
 
-	if (sscanf(line, "%*d: %32[0-9A-F]:%x %32[0-9A-F]:%x %x %*x:%*x "
-		"%*x:%*x %*x %*u %*u %lu", l, &lp, r, &rp, &st, &inode) != 6 ||
-	    inode == 0 || strlen(l) != (v6 ? 32 : 8) ||
-	    strlen(r) != strlen(l))
+	if (sscanf(line,
+		    "%*d: %32[0-9A-F]:%x %32[0-9A-F]:%x %x %*x:%*x "
+		    "%*x:%*x %*x %*u %*u %lu",
+		    l, &lp, r, &rp, &st, &inode) != 6 ||
+		inode == 0 || strlen(l) != (v6 ? 32 : 8) ||
+		strlen(r) != strlen(l))
 		return;
 	if (n->nsocks == n->room) {
 		size_t room = n->room == 0 ? 256 : 2 * n->room;
@@ -163,8 +166,11 @@ net_line(struct net *n, const char *line, bool v6)
 		n->room = room;
 	}
 	s = &n->socks[n->nsocks++];
-	*s = (struct sock){.inode = inode, .v6 = v6, .state = (uint8_t)st,
-		.lport = (uint16_t)lp, .rport = (uint16_t)rp};
+	*s = (struct sock){.inode = inode,
+		.v6 = v6,
+		.state = (uint8_t)st,
+		.lport = (uint16_t)lp,
+		.rport = (uint16_t)rp};
 	hex_addr(l, s->local, v6);
 	hex_addr(r, s->peer, v6);
 }
@@ -188,7 +194,7 @@ net_load(struct net *n, pid_t pid)
 		FILE *f;
 
 		snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)pid,
-		    files[i]);
+			files[i]);
 		f = fopen(path, "re");
 		if (f == NULL)
 			continue;
@@ -248,12 +254,13 @@ head_good(const struct kmap_pub_head *h, off_t size, long nspid)
 	uint32_t n = a_load(&h->nconns);
 
 	return a_load(&h->magic) == KMAP_PUB_MAGIC &&
-	    h->version == KMAP_PUB_VERSION && h->head_size == HEAD &&
-	    h->conn_size == sizeof(struct kmap_pub_conn) &&
-	    h->conn_max <= KMAP_PUB_CONNS && n <= h->conn_max &&
-	    h->nstats <= KMAP_PUB_NAMES && h->nwhy <= KMAP_PUB_NAMES &&
-	    h->pid == nspid && size >= (off_t)(HEAD +
-		(uint64_t)n * sizeof(struct kmap_pub_conn));
+		h->version == KMAP_PUB_VERSION && h->head_size == HEAD &&
+		h->conn_size == sizeof(struct kmap_pub_conn) &&
+		h->conn_max <= KMAP_PUB_CONNS && n <= h->conn_max &&
+		h->nstats <= KMAP_PUB_NAMES && h->nwhy <= KMAP_PUB_NAMES &&
+		h->pid == nspid &&
+		size >=
+		(off_t)(HEAD + (uint64_t)n * sizeof(struct kmap_pub_conn));
 }
 
 /* Its pid as it sees itself: a child that was not noticed, or a descriptor
@@ -305,8 +312,8 @@ static int
 find_memfd(int dir, long nspid)
 {
 	static const char want[] = "/memfd:" KMAP_PUB_NAME " (deleted)";
-	int fd = -1, fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC);
+	int fd = -1,
+	    fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fds < 0 ? NULL : fdopendir(fds);
 	struct kmap_pub_head head;
 	struct dirent *de;
@@ -326,9 +333,10 @@ find_memfd(int dir, long nspid)
 			continue;
 		tries++;
 		fd = open_memfd(fds, de->d_name);
-		if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-			!read_head(fd, &head) ||
-			!head_good(&head, st.st_size, nspid))) {
+		if (fd >= 0 &&
+			(fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+				!read_head(fd, &head) ||
+				!head_good(&head, st.st_size, nspid))) {
 			close(fd);
 			fd = -1;
 		}
@@ -374,7 +382,7 @@ names(struct stat_proc *p, int dir)
 	printable(p->exe);
 	/* Behind the command, which may have brackets in it: field 22. */
 	if (slurp(dir, "stat", buf, sizeof(buf)) > 0 &&
-	    (at = strrchr(buf, ')')) != NULL) {
+		(at = strrchr(buf, ')')) != NULL) {
 		for (int i = 2; i < 22 && at != NULL; i++)
 			at = strchr(at + 1, ' ');
 		if (at != NULL)
@@ -386,8 +394,8 @@ names(struct stat_proc *p, int dir)
 static bool
 more_room(struct reading *r, uint32_t n)
 {
-	struct kmap_pub_conn *c = aligned_alloc(_Alignof(struct kmap_pub_conn),
-	    n * sizeof(*c));
+	struct kmap_pub_conn *c =
+		aligned_alloc(_Alignof(struct kmap_pub_conn), n * sizeof(*c));
 	struct found *f = realloc(r->found, n * sizeof(*f));
 
 	free(r->conns);
@@ -412,9 +420,8 @@ snapshot(struct reading *r)
 		uint32_t n;
 		ssize_t got;
 
-		if (!read_head(r->fd, &r->head) ||
-		    fstat(r->fd, &st) != 0 ||
-		    !head_good(&r->head, st.st_size, r->nspid))
+		if (!read_head(r->fd, &r->head) || fstat(r->fd, &st) != 0 ||
+			!head_good(&r->head, st.st_size, r->nspid))
 			return false;
 		n = a_load(&r->head.nconns);
 		if (n > r->room && !more_room(r, n))
@@ -424,10 +431,10 @@ snapshot(struct reading *r)
 			return true;
 		got = pread(r->fd, r->conns, n * sizeof(*r->conns), HEAD);
 		if (got != (ssize_t)(n * sizeof(*r->conns)) ||
-		    !read_head(r->fd, &after))
+			!read_head(r->fd, &after))
 			return false;
 		if (a_load(&r->head.begun) == a_load(&r->head.ended) &&
-		    a_load(&after.begun) == a_load(&r->head.begun))
+			a_load(&after.begun) == a_load(&r->head.begun))
 			break;
 	}
 	return true;
@@ -449,8 +456,8 @@ resolve(struct reading *r)
 			continue;
 		some = true;
 		r->found[i] = (struct found){.seq = seq};
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d",
-		    (int)r->p->pid, r->conns[i].fd);
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)r->p->pid,
+			r->conns[i].fd);
 		n = readlink(path, link, sizeof(link) - 1);
 		if (n <= 0)
 			continue;
@@ -465,8 +472,8 @@ static bool
 port_wanted(const struct stat_conn *c, const struct stat_want *w)
 {
 	return (w->port == 0 || c->lport == w->port || c->rport == w->port) &&
-	    (w->sport == 0 || c->lport == w->sport) &&
-	    (w->dport == 0 || c->rport == w->dport);
+		(w->sport == 0 || c->lport == w->sport) &&
+		(w->dport == 0 || c->rport == w->dport);
 }
 
 static void
@@ -474,15 +481,23 @@ take_conn(struct stat_conn *c, const struct kmap_pub_conn *s, uint32_t index)
 {
 	uint32_t state = a_load(&s->state);
 
-	*c = (struct stat_conn){.index = index, .seq = a_load(&s->seq),
-		.fd = s->fd, .stage = state & 0xff, .role = state >> 8 & 1,
-		.why = state >> 16, .watch = a_load(&s->watch),
-		.rx_records = s->rx_records, .tx_records = s->tx_records,
-		.segment = s->segment, .slot = s->slot,
-		.slot_gen = s->slot_gen, .ring_size = s->ring_size,
+	*c = (struct stat_conn){.index = index,
+		.seq = a_load(&s->seq),
+		.fd = s->fd,
+		.stage = state & 0xff,
+		.role = state >> 8 & 1,
+		.why = state >> 16,
+		.watch = a_load(&s->watch),
+		.rx_records = s->rx_records,
+		.tx_records = s->tx_records,
+		.segment = s->segment,
+		.slot = s->slot,
+		.slot_gen = s->slot_gen,
+		.ring_size = s->ring_size,
 		.head = s->head_base + s->ring_bytes_in,
 		.tail = s->tail_base + s->ring_bytes_out,
-		.fill_in = STAT_UNKNOWN, .fill_out = STAT_UNKNOWN};
+		.fill_in = STAT_UNKNOWN,
+		.fill_out = STAT_UNKNOWN};
 	if (c->why > KMAP_NWHY)
 		c->why = KMAP_NWHY;
 	kmap_stats_of(s, c->n);
@@ -543,7 +558,9 @@ by_end(const void *a, const void *b)
 {
 	const struct end *x = a, *y = b;
 
-#define CMP(f) if (x->f != y->f) return x->f < y->f ? -1 : 1
+#define CMP(f)                                                                 \
+	if (x->f != y->f)                                                      \
+	return x->f < y->f ? -1 : 1
 	CMP(segment);
 	CMP(slot);
 	CMP(gen);
@@ -607,7 +624,7 @@ fills(struct stat_all *a)
 			ends[n++] = (struct end){c->segment, c->slot,
 				c->slot_gen, c->role, c->head, c->tail,
 				stat_in(c) == STAT_RING &&
-				    c->why == KMAP_WHY_NONE,
+					c->why == KMAP_WHY_NONE,
 				stat_out(c) == STAT_RING};
 		}
 	k = join_ends(ends, n);
@@ -616,13 +633,15 @@ fills(struct stat_all *a)
 			struct stat_conn *c = &a->procs[i].conns[j];
 			struct end key = {c->segment, c->slot, c->slot_gen,
 				c->role, 0, 0, false, false};
-			struct end *own = c->segment == 0 ? NULL :
-			    bsearch(&key, ends, k, sizeof(key), by_end);
+			struct end *own = c->segment == 0
+				? NULL
+				: bsearch(&key, ends, k, sizeof(key), by_end);
 			struct end *peer;
 
 			key.role ^= 1;
-			peer = own == NULL ? NULL :
-			    bsearch(&key, ends, k, sizeof(key), by_end);
+			peer = own == NULL
+				? NULL
+				: bsearch(&key, ends, k, sizeof(key), by_end);
 			if (peer == NULL)
 				continue;
 			c->fill_in = fill(peer, own, c->ring_size);
@@ -758,7 +777,7 @@ read_all(struct all *all)
 			for (size_t i = 0; i < all->n; i++)
 				if (all->r[i].net == j && all->r[i].fd >= 0) {
 					net_load(&all->nets[j],
-					    all->r[i].p->pid);
+						all->r[i].p->pid);
 					break;
 				}
 	}
@@ -799,8 +818,8 @@ stat_collect(struct stat_all *a, const struct stat_want *w)
 	good = good && a->procs != NULL;
 	for (size_t i = 0; i < all.n; i++) {
 		struct reading *r = &all.r[i];
-		const struct net *net = r->net < all.nnets ?
-		    &all.nets[r->net] : &none;
+		const struct net *net =
+			r->net < all.nnets ? &all.nets[r->net] : &none;
 
 		if (good && !r->bad && (r->fd < 0 || take(r, net)))
 			a->procs[a->nprocs++] = *r->p;

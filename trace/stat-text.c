@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "stat.h"
@@ -104,10 +105,10 @@ print(FILE *out, struct table *t, bool no_header)
 
 			if (!t->left[c])
 				fprintf(out, "%*s%s", width[c], t->cell[r][c],
-				    end);
+					end);
 			else if (c + 1 < t->columns)
 				fprintf(out, "%-*s%s", width[c], t->cell[r][c],
-				    end);
+					end);
 			else
 				fputs(t->cell[r][c], out);
 		}
@@ -120,8 +121,10 @@ const char *
 stat_stage(const struct stat_conn *c)
 {
 	static const char *const names[] = {[KMAP_NEW] = "new",
-		[KMAP_PLAIN] = "plain", [KMAP_OFFERED] = "offered",
-		[KMAP_PAIRED] = "paired", [KMAP_BARRED] = "barred"};
+		[KMAP_PLAIN] = "plain",
+		[KMAP_OFFERED] = "offered",
+		[KMAP_PAIRED] = "paired",
+		[KMAP_BARRED] = "barred"};
 
 	if (stat_in(c) == STAT_RING)
 		return stat_out(c) == STAT_RING ? "ring" : "ring-in";
@@ -134,7 +137,7 @@ const char *
 stat_why(const struct stat_conn *c)
 {
 	if ((stat_in(c) == STAT_RING && stat_out(c) == STAT_RING) ||
-	    c->why == KMAP_WHY_NONE)
+		c->why == KMAP_WHY_NONE)
 		return NULL;
 	return c->why < KMAP_NWHY ? kmap_why_names[c->why] : "?";
 }
@@ -170,14 +173,13 @@ put_reasons(struct table *t, const struct stat_proc *p)
 
 		for (int i = 1; i < KMAP_NWHY; i++)
 			if (!done[i] && p->why[i] != 0 &&
-			    (most == 0 || p->why[i] > p->why[most]))
+				(most == 0 || p->why[i] > p->why[most]))
 				most = i;
 		if (most == 0 || n >= sizeof(buf))
 			break;
 		done[most] = true;
-		n += (size_t)snprintf(buf + n, sizeof(buf) - n,
-		    "%s%s:%" PRIu64, n != 0 ? "," : "", kmap_why_names[most],
-		    p->why[most]);
+		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%s:%" PRIu64,
+			n != 0 ? "," : "", kmap_why_names[most], p->why[most]);
 	}
 	put(t, "%s", buf);
 }
@@ -185,10 +187,10 @@ put_reasons(struct table *t, const struct stat_proc *p)
 static void
 processes(FILE *out, const struct stat_all *a, const struct stat_want *w)
 {
-	static const char *const names[] = {"PID", "<USER", "<COMMAND",
-		"CONNS", "RINGS", "RING-IN", "RING-OUT", "TCP-IN", "TCP-OUT",
-		"RCALLS", "TCALLS", "RUNG", "SAVED", "SLEEPS", "POLLS", "HOT",
-		"ARMED", "SEEN", "UPGR", "<NOT-UPGRADED"};
+	static const char *const names[] = {"PID", "<USER", "<COMMAND", "CONNS",
+		"RINGS", "RING-IN", "RING-OUT", "TCP-IN", "TCP-OUT", "RCALLS",
+		"TCALLS", "RUNG", "SAVED", "SLEEPS", "POLLS", "HOT", "ARMED",
+		"SEEN", "UPGR", "<NOT-UPGRADED"};
 	struct table t = {0};
 
 	if (!headings(&t, names, kmap_countof(names)))
@@ -208,10 +210,14 @@ processes(FILE *out, const struct stat_all *a, const struct stat_want *w)
 		put_number(&t, n[KMAP_STAT_ring_bytes_out], w->human);
 		put_number(&t, n[KMAP_STAT_tcp_bytes_in], w->human);
 		put_number(&t, n[KMAP_STAT_tcp_bytes_out], w->human);
-		put_number(&t, n[KMAP_STAT_ring_messages_in] +
-		    n[KMAP_STAT_ring_messages_out], w->human);
-		put_number(&t, n[KMAP_STAT_tcp_messages_in] +
-		    n[KMAP_STAT_tcp_messages_out], w->human);
+		put_number(&t,
+			n[KMAP_STAT_ring_messages_in] +
+				n[KMAP_STAT_ring_messages_out],
+			w->human);
+		put_number(&t,
+			n[KMAP_STAT_tcp_messages_in] +
+				n[KMAP_STAT_tcp_messages_out],
+			w->human);
 		put_number(&t, n[KMAP_STAT_doorbells_rung], w->human);
 		put_number(&t, n[KMAP_STAT_doorbells_saved], w->human);
 		put_number(&t, n[KMAP_STAT_sleeps], w->human);
@@ -232,9 +238,9 @@ static void
 connections(FILE *out, const struct stat_all *a, const struct stat_want *w)
 {
 	static const char *const names[] = {"<STATE", "<KMAP", "RINGQ-IN",
-		"RINGQ-OUT", "<LOCAL", "<PEER", "RING-IN", "RING-OUT",
-		"TCP-IN", "TCP-OUT", "RCALLS", "TCALLS", "<WATCH", "<WHY",
-		"PID", "FD", "<COMMAND"};
+		"RINGQ-OUT", "<LOCAL", "<PEER", "RING-IN", "RING-OUT", "TCP-IN",
+		"TCP-OUT", "RCALLS", "TCALLS", "<WATCH", "<WHY", "PID", "FD",
+		"<COMMAND"};
 	static const char *const watch[] = {"-", "armed", "hot"};
 	struct table t = {0};
 	uint64_t unshown = 0;
@@ -257,19 +263,22 @@ connections(FILE *out, const struct stat_all *a, const struct stat_want *w)
 			put_number(&t, c->fill_out, w->human);
 			put(&t, "%s", c->local);
 			put(&t, "%s", c->peer);
-			put_number(&t, c->n[KMAP_STAT_ring_bytes_in],
-			    w->human);
-			put_number(&t, c->n[KMAP_STAT_ring_bytes_out],
-			    w->human);
+			put_number(&t, c->n[KMAP_STAT_ring_bytes_in], w->human);
+			put_number(
+				&t, c->n[KMAP_STAT_ring_bytes_out], w->human);
 			put_number(&t, c->n[KMAP_STAT_tcp_bytes_in], w->human);
-			put_number(&t, c->n[KMAP_STAT_tcp_bytes_out],
-			    w->human);
-			put_number(&t, c->n[KMAP_STAT_ring_messages_in] +
-			    c->n[KMAP_STAT_ring_messages_out], w->human);
-			put_number(&t, c->n[KMAP_STAT_tcp_messages_in] +
-			    c->n[KMAP_STAT_tcp_messages_out], w->human);
-			put(&t, "%s", c->watch < kmap_countof(watch) ?
-			    watch[c->watch] : "?");
+			put_number(&t, c->n[KMAP_STAT_tcp_bytes_out], w->human);
+			put_number(&t,
+				c->n[KMAP_STAT_ring_messages_in] +
+					c->n[KMAP_STAT_ring_messages_out],
+				w->human);
+			put_number(&t,
+				c->n[KMAP_STAT_tcp_messages_in] +
+					c->n[KMAP_STAT_tcp_messages_out],
+				w->human);
+			put(&t, "%s",
+				c->watch < kmap_countof(watch) ? watch[c->watch]
+							       : "?");
 			put(&t, "%s", why != NULL ? why : "-");
 			put(&t, "%d", (int)p->pid);
 			put(&t, "%d", c->fd);
@@ -279,7 +288,7 @@ connections(FILE *out, const struct stat_all *a, const struct stat_want *w)
 	print(out, &t, w->no_header);
 	if (unshown != 0 && w->port == 0 && w->sport == 0 && w->dport == 0)
 		fprintf(out, "and %" PRIu64 " more that have no record\n",
-		    unshown);
+			unshown);
 }
 
 /* Every counter by its name, one process after the other. */
@@ -290,20 +299,21 @@ wide(FILE *out, const struct stat_all *a)
 		const struct stat_proc *p = &a->procs[i];
 
 		fprintf(out, "%s%d %s (%s)%s\n", i != 0 ? "\n" : "",
-		    (int)p->pid, p->comm, user(p->uid),
-		    p->published ? "" : " publishes nothing");
+			(int)p->pid, p->comm, user(p->uid),
+			p->published ? "" : " publishes nothing");
 		fprintf(out, "  %-24s %" PRIu64 "\n", "connections_now",
-		    p->live);
+			p->live);
 		fprintf(out, "  %-24s %u\n", "on_ring", p->on_ring);
 		fprintf(out, "  %-24s %u\n", "hot", p->hot);
 		fprintf(out, "  %-24s %u\n", "armed", p->armed);
 		for (int k = 0; k < KMAP_NSTATS; k++)
 			fprintf(out, "  %-24s %" PRIu64 "\n", stat_names[k],
-			    p->n[k]);
+				p->n[k]);
 		for (int k = 1; k < KMAP_NWHY; k++)
 			if (p->why[k] != 0)
-				fprintf(out, "  not_upgraded %-11s %" PRIu64
-				    "\n", kmap_why_names[k], p->why[k]);
+				fprintf(out,
+					"  not_upgraded %-11s %" PRIu64 "\n",
+					kmap_why_names[k], p->why[k]);
 	}
 }
 

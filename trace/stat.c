@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "stat.h"
@@ -35,7 +36,10 @@ static struct options {
 	bool delta, json, batch;
 } opt;
 
-enum { OPT_SPORT = 256, OPT_DPORT };
+enum {
+	OPT_SPORT = 256,
+	OPT_DPORT
+};
 
 static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, "What is shown:", 1},
@@ -52,8 +56,10 @@ static const struct argp_option options[] = {
 		"What came since the last look, not since the start", 0},
 	{"interval", 'i', "SECONDS", 0, "Look again and again", 0},
 	{"count", 'n', "TIMES", 0, "Look so often, then end", 0},
-	{"sort", 's', "KEY", 0, "Sort by a counter, pid, command, "
-		"connections, local or peer", 0},
+	{"sort", 's', "KEY", 0,
+		"Sort by a counter, pid, command, "
+		"connections, local or peer",
+		0},
 	{"batch", 'b', NULL, 0, "Never clear the screen", 0},
 	{"human", 'h', NULL, 0, "Numbers with K, M, G", 0},
 	{"no-header", 'H', NULL, 0, "No headings", 0},
@@ -78,7 +84,7 @@ pids(char *s, struct argp_state *state)
 	struct stat_want *w = &opt.want;
 
 	for (char *save = NULL, *p = strtok_r(s, ",", &save); p != NULL;
-	    p = strtok_r(NULL, ",", &save)) {
+		p = strtok_r(NULL, ",", &save)) {
 		char *end;
 		long n = strtol(p, &end, 10);
 
@@ -141,9 +147,11 @@ parse(int key, char *arg, struct argp_state *state)
 	case 'i':
 		opt.interval = strtod(arg, &end);
 		if (*arg == '\0' || *end != '\0' ||
-		    !(opt.interval >= 0.01 && opt.interval <= 1e6))
-			argp_error(state, "%s is no number of seconds from "
-			    "0.01 on", arg);
+			!(opt.interval >= 0.01 && opt.interval <= 1e6))
+			argp_error(state,
+				"%s is no number of seconds from "
+				"0.01 on",
+				arg);
 		break;
 	case 'n':
 		opt.count = strtoul(arg, &end, 10);
@@ -211,8 +219,8 @@ weight(const char *key, const uint64_t *n)
 	if (k >= 0)
 		return n[k];
 	if (strcmp(key, "tcp_bytes") == 0)
-		return sum(n[KMAP_STAT_tcp_bytes_in],
-		    n[KMAP_STAT_tcp_bytes_out]);
+		return sum(
+			n[KMAP_STAT_tcp_bytes_in], n[KMAP_STAT_tcp_bytes_out]);
 	return sum(n[KMAP_STAT_ring_bytes_in], n[KMAP_STAT_ring_bytes_out]);
 }
 
@@ -237,7 +245,7 @@ by_proc(const void *a, const void *b)
 		r = more_first(weight(key, x->n), weight(key, y->n));
 		if (r == 0)
 			r = more_first(weight("tcp_bytes", x->n),
-			    weight("tcp_bytes", y->n));
+				weight("tcp_bytes", y->n));
 	}
 	return r != 0 ? r : x->pid < y->pid ? -1 : x->pid > y->pid;
 }
@@ -246,7 +254,7 @@ static uint64_t
 filled(const struct stat_conn *c)
 {
 	return (c->fill_in == STAT_UNKNOWN ? 0 : c->fill_in) +
-	    (c->fill_out == STAT_UNKNOWN ? 0 : c->fill_out);
+		(c->fill_out == STAT_UNKNOWN ? 0 : c->fill_out);
 }
 
 static int
@@ -273,7 +281,7 @@ sort(struct stat_all *a)
 	for (size_t i = 0; i < a->nprocs; i++)
 		if (a->procs[i].nconns != 0)
 			qsort(a->procs[i].conns, a->procs[i].nconns,
-			    sizeof(*a->procs[i].conns), by_conn);
+				sizeof(*a->procs[i].conns), by_conn);
 	qsort(a->procs, a->nprocs, sizeof(*a->procs), by_proc);
 }
 
@@ -291,7 +299,7 @@ same_proc(const struct stat_all *a, const struct stat_proc *p)
 {
 	for (size_t i = 0; i < a->nprocs; i++)
 		if (a->procs[i].pid == p->pid &&
-		    a->procs[i].started == p->started)
+			a->procs[i].started == p->started)
 			return &a->procs[i];
 	return NULL;
 }
@@ -308,7 +316,7 @@ conns_since(struct stat_proc *p, const struct stat_proc *then)
 		while (k < then->nconns && then->conns[k].index < c->index)
 			k++;
 		if (k == then->nconns || then->conns[k].index != c->index ||
-		    then->conns[k].seq != c->seq)
+			then->conns[k].seq != c->seq)
 			continue;
 		for (int j = 0; j < KMAP_NSTATS; j++)
 			c->n[j] = since(c->n[j], then->conns[k].n[j]);
@@ -353,7 +361,7 @@ copy(struct stat_all *to, const struct stat_all *from)
 		}
 		if (p->nconns != 0)
 			memcpy(p->conns, from->procs[i].conns,
-			    p->nconns * sizeof(*p->conns));
+				p->nconns * sizeof(*p->conns));
 	}
 	return true;
 }
@@ -389,7 +397,7 @@ tty_keys(void)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
 	if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp() ||
-	    tcgetattr(STDIN_FILENO, &tty_was) != 0)
+		tcgetattr(STDIN_FILENO, &tty_was) != 0)
 		return;
 	t = tty_was;
 	t.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -406,7 +414,7 @@ show_screen(const char *text)
 	int rows = 24, columns = 80, at = 0;
 
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row > 1 &&
-	    ws.ws_col > 1) {
+		ws.ws_col > 1) {
 		rows = ws.ws_row;
 		columns = ws.ws_col;
 	}
@@ -438,12 +446,14 @@ summary(FILE *out, const struct stat_all *a)
 	}
 	if (localtime_r(&t, &tm) != NULL)
 		strftime(clock, sizeof(clock), "%T", &tm);
-	fprintf(out, "kmap-stat %s: %zu processes, %llu connections, %llu on "
-	    "rings", clock, a->nprocs, (unsigned long long)live,
-	    (unsigned long long)on_ring);
+	fprintf(out,
+		"kmap-stat %s: %zu processes, %llu connections, %llu on "
+		"rings",
+		clock, a->nprocs, (unsigned long long)live,
+		(unsigned long long)on_ring);
 	if (a->interval > 0)
 		fprintf(out, "; bytes/s by ring %.0f, by TCP %.0f",
-		    (double)ring / a->interval, (double)tcp / a->interval);
+			(double)ring / a->interval, (double)tcp / a->interval);
 	fprintf(out, "   (c: connections, d: deltas, q: quit)\n\n");
 }
 
@@ -473,8 +483,7 @@ pause_for(double seconds)
 			left.tv_nsec -= 1000000000;
 			left.tv_sec++;
 		}
-		if (left.tv_sec < 0 ||
-		    (left.tv_sec == 0 && left.tv_nsec == 0))
+		if (left.tv_sec < 0 || (left.tv_sec == 0 && left.tv_nsec == 0))
 			return;
 		n = ppoll(&p, tty_changed ? 1 : 0, &left, NULL);
 		if (n <= 0)
@@ -528,7 +537,7 @@ static int
 look(void)
 {
 	bool screen = opt.interval > 0 && !opt.batch && !opt.json &&
-	    isatty(STDOUT_FILENO);
+		isatty(STDOUT_FILENO);
 	struct stat_all now = {0}, then = {0}, kept = {0};
 	double interval = opt.interval > 0 ? opt.interval : 1;
 	unsigned long count = opt.count;
@@ -558,7 +567,7 @@ look(void)
 		first = false;
 		if (!show(&now, screen)) {
 			fprintf(stderr, "kmap-stat: cannot write: %s\n",
-			    strerror(errno));
+				strerror(errno));
 			goto out;
 		}
 		stat_free(&now);
@@ -574,7 +583,8 @@ look(void)
 		tty_back();
 		fputs("kmap-stat: no such process publishes anything: it has "
 		      "no connection yet, runs without the library, or is "
-		      "another user's\n", stderr);
+		      "another user's\n",
+			stderr);
 		rc = EXIT_FAILURE;
 	}
 	goto out;

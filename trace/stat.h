@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * kmap-stat: what the processes of this machine do on Kmap. stat-proc.c
  * collects (hostile input, checked there), stat-text.c and stat-json.c show,
@@ -15,7 +16,10 @@
 #define STAT_ADDR 56 /* "[" v6 "]:65535" and the end */
 #define STAT_UNKNOWN UINT64_MAX
 
-enum stat_path { STAT_TCP, STAT_RING };
+enum stat_path {
+	STAT_TCP,
+	STAT_RING
+};
 
 struct stat_conn {
 	uint32_t index, seq; /* which record, in which of its lives */

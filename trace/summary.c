@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The table of papers: which functions does each program call on its TCP
  * sockets, and on the sets it waits for them with. Beside them what

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Addresses turned into names, after the fact: (modules of a process,
  * address) → module, function, offset; and the call before a return address

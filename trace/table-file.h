@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tables as files: built from values, written, joined, compared. A table here
  * is a list of sections as src/table.h has it; what builders make is never

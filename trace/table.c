@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Gathers what was traced and writes the interception table. While the
  * program runs only numbers are counted; names are made at the end, because

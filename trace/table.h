@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The interception table: gathers what was traced and writes kmap-table(5),
  * and what the command does with tables that exist. The grammar, the model

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The live trace. strace's dialect, with three things of its own: an endpoint
  * is described where it is first seen (or changed) and is #cN after that,

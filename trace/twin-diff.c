@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a program saw of its TCP connections, once on TCP and once on Kmap,
  * and where the two differ. Streams may be cut as they like: they are

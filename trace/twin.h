@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * --twin: one program and its load run twice, on TCP and on Kmap, and what
  * the program saw is compared. twin.c runs, twin-diff.c takes down and

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the ptracing process tells kmap-trace through a pipe: messages, each a
  * head and then what its type says, in the order in which things happened.

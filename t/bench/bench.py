@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """make bench: Kmap against TCP, AF_UNIX, pipe and FIFO, on C programs and on
 real ones, all in one run and interleaved. Never fails for a slow figure."""
 

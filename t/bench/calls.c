@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * calls - what one send and one recv of 64 bytes cost, on TCP within one
  * process: nobody waits, nobody is woken.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
 #include "common.h"
@@ -167,8 +167,9 @@ make_fifos(struct peer *p)
 	char path[128];
 
 	/* A long TMPDIR gives way. */
-	if (!tmp || snprintf(p->dir, sizeof(p->dir), "%s/kmap-bench.XXXXXX",
-			    tmp) >= (int)sizeof(p->dir))
+	if (!tmp ||
+		snprintf(p->dir, sizeof(p->dir), "%s/kmap-bench.XXXXXX", tmp) >=
+			(int)sizeof(p->dir))
 		snprintf(p->dir, sizeof(p->dir), "/tmp/kmap-bench.XXXXXX");
 	if (!mkdtemp(p->dir))
 		die("mkdtemp");

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the measuring programs share: two processes joined by one of four
  * transports, a clock, the processor time of both, and a histogram.

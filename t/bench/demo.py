@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """make demo: wrk → Envoy → a tiny C web server, once on TCP and once on Kmap.
 Both stacks are up the whole time and asked in turn; what moved the bytes is
 told by the programs' own counters and by the one of the loopback device."""

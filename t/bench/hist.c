@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * hist - a log-linear histogram: exact below HIST_STEPS, then HIST_STEPS
  * equal steps in each power of two. One writer, no allocation.

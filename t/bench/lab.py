@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What make bench and make demo share: starting and ending programs with and
 without the preload, their processor time, the byte counter of lo, medians,
 and tables."""

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """lab.py, bench.py and demo.py without a measurement: figures that are known
 go in, and what must come out is written beside them."""
 

@@ -1,4 +1,4 @@
--- SPDX-License-Identifier: GPL-2.0-or-later
+-- SPDX-License-Identifier: LGPL-2.1-or-later
 -- wrk's figures as one line of JSON; requests stay wrk's own.
 function done(summary, latency, requests)
 	local e = summary.errors

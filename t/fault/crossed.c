@@ -65,9 +65,9 @@ client(struct sockaddr_in *sa)
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET };
+	struct sockaddr_in sa = {.sin_family = AF_INET};
 	int l = socket(AF_INET, SOCK_STREAM, 0), n = 0, raced = 0;
-	struct pollfd there = { l, POLLIN, 0 };
+	struct pollfd there = {l, POLLIN, 0};
 	socklen_t len = sizeof(sa);
 	unsigned long from, to;
 	char line[512];
@@ -77,7 +77,7 @@ main(int argc, char **argv)
 		return 2;
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (bind(l, (void *)&sa, sizeof(sa)) != 0 || listen(l, 8) != 0 ||
-	    getsockname(l, (void *)&sa, &len) != 0)
+		getsockname(l, (void *)&sa, &len) != 0)
 		return 2;
 	for (int i = atoi(argv[1]); i >= 0; i--) {
 		pid_t p = fork();
@@ -102,7 +102,8 @@ main(int argc, char **argv)
 	/* Of one that was let go of, the control page stays for a while. */
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
 		n += sscanf(line, "%lx-%lx", &from, &to) == 2 &&
-		    strstr(line, "memfd:kmap ") != NULL && to - from > 1 << 20;
+			strstr(line, "memfd:kmap ") != NULL &&
+			to - from > 1 << 20;
 	printf("%d %d\n", raced, n);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The processes of t4010-kills, run with and without the preload:
  *
@@ -28,8 +28,8 @@
 #include "../pattern.h"
 #include "duel.h"
 
-#define PIECE	(96u << 10)
-#define LOADS	3
+#define PIECE (96u << 10)
+#define LOADS 3
 
 static struct duel *d;
 static bool victim;
@@ -49,7 +49,7 @@ kmap_testpoint(const char *name, int fd)
 {
 	(void)fd;
 	if (victim && d->kill == KILL_POINT && strcmp(name, d->point) == 0 &&
-	    atomic_fetch_add(&d->hits, 1) + 1 == d->nth) {
+		atomic_fetch_add(&d->hits, 1) + 1 == d->nth) {
 		kill(getpid(), SIGKILL);
 		pause();
 	}
@@ -70,8 +70,11 @@ piece(uint64_t *s)
 {
 	uint64_t r = rnd(s);
 
-	return 1 + (size_t)(r >> 8) % (r % 8 == 0 ? PIECE :
-	    r % 2 ? 16384 : 700);
+	return 1 +
+		(size_t)(r >> 8) %
+		(r % 8 == 0		? PIECE
+				: r % 2 ? 16384
+					: 700);
 }
 
 /* ---- sockets ---- */
@@ -79,13 +82,13 @@ piece(uint64_t *s)
 static int
 listen_any(_Atomic int *port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (fd < 0 || bind(fd, (void *)&a, len) != 0 ||
-	    listen(fd, 64) != 0 || getsockname(fd, (void *)&a, &len) != 0)
+	if (fd < 0 || bind(fd, (void *)&a, len) != 0 || listen(fd, 64) != 0 ||
+		getsockname(fd, (void *)&a, &len) != 0)
 		die("listen");
 	atomic_store(port, ntohs(a.sin_port));
 	return fd;
@@ -94,9 +97,9 @@ listen_any(_Atomic int *port)
 static int
 connect_to(int port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
+	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons((uint16_t)port) };
+		.sin_port = htons((uint16_t)port)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0)
@@ -144,7 +147,7 @@ victim_step(int fd, bool *left)
 		leave_rings(fd);
 	}
 	if (d->kill == KILL_EXACT &&
-	    done >= d->kill_at + (d->victim_leaves ? 300000 : 0))
+		done >= d->kill_at + (d->victim_leaves ? 300000 : 0))
 		kill(getpid(), SIGKILL);
 }
 
@@ -155,8 +158,7 @@ victim_piece(uint64_t *s)
 	size_t n = piece(s);
 	uint64_t done = atomic_load(&d->done);
 
-	if (d->kill == KILL_EXACT && done < d->kill_at &&
-	    d->kill_at - done < n)
+	if (d->kill == KILL_EXACT && done < d->kill_at && d->kill_at - done < n)
 		n = (size_t)(d->kill_at - done);
 	return n;
 }
@@ -176,7 +178,7 @@ victim_run(int fd)
 		if (done >= limit)
 			break;
 		if (d->slow && done > 100000 && rnd(&s) % 64 == 0 &&
-		    d->dir != DUEL_IN)
+			d->dir != DUEL_IN)
 			usleep(25000);
 		if (d->dir == DUEL_IN) {
 			size_t len = victim_piece(&s);
@@ -196,7 +198,7 @@ victim_run(int fd)
 		if (d->dir == DUEL_BOTH) {
 			for (ssize_t o = 0, m; o < n; o += m) {
 				m = send(fd, buf + o, (size_t)(n - o),
-				    MSG_NOSIGNAL);
+					MSG_NOSIGNAL);
 				if (m <= 0)
 					return;
 			}
@@ -249,8 +251,7 @@ take(struct job *j)
 	uint64_t at = atomic_load(&d->in);
 	ssize_t n;
 
-	if (d->slow && d->dir == DUEL_IN && at > 100000 &&
-	    rnd(&j->s) % 64 == 0)
+	if (d->slow && d->dir == DUEL_IN && at > 100000 && rnd(&j->s) % 64 == 0)
 		usleep(25000);
 	if (d->survivor_leaves && at >= d->survivor_leaves && !j->left) {
 		j->left = true;
@@ -288,7 +289,8 @@ give(struct job *j, uint64_t *s)
 	if (d->drained && at < d->kill_at && len > d->kill_at - at)
 		len = (size_t)(d->kill_at - at);
 	for (int i = 0; d->drained && at == d->kill_at && i < 2000 &&
-	    atomic_load(&d->done) < at; i++)
+		atomic_load(&d->done) < at;
+		i++)
 		usleep(1000);
 	if (d->drained && at == d->kill_at)
 		usleep(3000);
@@ -334,13 +336,13 @@ static uint32_t
 wait_for(struct job *j, uint32_t want)
 {
 	if (d->way == WAY_POLL) {
-		struct pollfd p = { .fd = j->fd, .events = (short)want };
+		struct pollfd p = {.fd = j->fd, .events = (short)want};
 
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			die("poll");
 		return (uint32_t)p.revents;
 	} else {
-		struct epoll_event ev = { .events = want };
+		struct epoll_event ev = {.events = want};
 
 		if (d->way == WAY_EPOLL)
 			epoll_ctl(j->ep, EPOLL_CTL_MOD, j->fd, &ev);
@@ -357,9 +359,10 @@ static void
 ready(struct job *j)
 {
 	uint32_t all = (j->in_done ? 0 : EPOLLIN) |
-	    (j->out_done ? 0 : EPOLLOUT), ev = all;
-	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP |
-		(d->way == WAY_EDGE ? EPOLLET : 0) };
+		(j->out_done ? 0 : EPOLLOUT),
+		 ev = all;
+	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP |
+			(d->way == WAY_EDGE ? EPOLLET : 0)};
 
 	j->nb = true;
 	if (d->way != WAY_POLL) {
@@ -375,15 +378,14 @@ ready(struct job *j)
 		do {
 			bool a = !j->in_done && (ev & EPOLLIN) && take(j);
 			bool b = !j->out_done && (ev & EPOLLOUT) &&
-			    give(j, &j->s);
+				give(j, &j->s);
 
 			if (!a && !b)
 				break;
 		} while (more);
 		if (j->in_done && j->out_done)
 			break;
-		all = (j->in_done ? 0 : EPOLLIN) |
-		    (j->out_done ? 0 : EPOLLOUT);
+		all = (j->in_done ? 0 : EPOLLIN) | (j->out_done ? 0 : EPOLLOUT);
 		ev = wait_for(j, all);
 	}
 	if (d->way != WAY_POLL)
@@ -507,7 +509,7 @@ load_main(void)
 
 	for (int i = 0; i < LOADS; i++)
 		if (pthread_create(&t[i], NULL, rounds,
-		    (void *)(intptr_t)(i + 1)) != 0)
+			    (void *)(intptr_t)(i + 1)) != 0)
 			die("pthread_create");
 	for (int i = 0; i < LOADS; i++)
 		pthread_join(t[i], NULL);
@@ -518,7 +520,7 @@ int
 main(int argc, char **argv)
 {
 	d = mmap(NULL, sizeof(*d), PROT_READ | PROT_WRITE, MAP_SHARED, DUEL_FD,
-	    0);
+		0);
 	if (d == MAP_FAILED || argc < 2)
 		die("usage: duel survivor|victim|load, under t4010-kills");
 	if (strcmp(argv[1], "survivor") == 0)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the driver of t4010-kills shares with the two ends of a connection, a
  * survivor and a victim that dies: the job, and how far each end came. It
@@ -13,12 +13,28 @@
 #define DUEL_FD 190
 
 /* Which way the bytes go, as the survivor sees it. */
-enum { DUEL_IN, DUEL_OUT, DUEL_BOTH, DUEL_DIRS };
+enum {
+	DUEL_IN,
+	DUEL_OUT,
+	DUEL_BOTH,
+	DUEL_DIRS
+};
 /* How the survivor waits. */
-enum { WAY_BLOCK, WAY_POLL, WAY_EPOLL, WAY_EDGE, WAYS };
+enum {
+	WAY_BLOCK,
+	WAY_POLL,
+	WAY_EPOLL,
+	WAY_EDGE,
+	WAYS
+};
 /* What kills the victim: its own next step at a position, another thread of
  * it while the first goes on, a test point of the library. */
-enum { KILL_EXACT, KILL_ASYNC, KILL_POINT, KILL_KINDS };
+enum {
+	KILL_EXACT,
+	KILL_ASYNC,
+	KILL_POINT,
+	KILL_KINDS
+};
 
 struct duel {
 	/* ---- the job: written by the driver ---- */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Processes of a fork family that share connections and are killed.
  *
@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PINGS	6
+#define PINGS 6
 
 static void
 die(const char *what)
@@ -37,9 +37,9 @@ die(const char *what)
 static struct sockaddr_in
 address(int port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET,
+	return (struct sockaddr_in){.sin_family = AF_INET,
 		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static int
@@ -52,12 +52,12 @@ listen_at(const char *file)
 	FILE *f;
 
 	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, 64) != 0 ||
-	    getsockname(l, (void *)&a, &len) != 0)
+		getsockname(l, (void *)&a, &len) != 0)
 		die("listen");
 	snprintf(tmp, sizeof(tmp), "%s.new", file);
 	f = fopen(tmp, "w");
 	if (f == NULL || fprintf(f, "%d\n", ntohs(a.sin_port)) < 0 ||
-	    fclose(f) != 0 || rename(tmp, file) != 0)
+		fclose(f) != 0 || rename(tmp, file) != 0)
 		die(file);
 	return l;
 }
@@ -151,7 +151,7 @@ pings(int fd, int n, unsigned int us)
 
 	while (n-- > 0) {
 		if (send(fd, "p", 1, MSG_NOSIGNAL) != 1 ||
-		    recv(fd, &c, 1, 0) != 1 || c != 'p')
+			recv(fd, &c, 1, 0) != 1 || c != 'p')
 			die("ping");
 		if (us != 0)
 			usleep(us);
@@ -162,9 +162,9 @@ static void
 once(int port, char how)
 {
 	struct sockaddr_in a = address(port);
-	struct timeval tv = { .tv_sec = 20 };
+	struct timeval tv = {.tv_sec = 20};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	char f[2] = { 'f', how }, c;
+	char f[2] = {'f', how}, c;
 	ssize_t n;
 
 	if (fd < 0 || connect(fd, (void *)&a, sizeof(a)) != 0)
@@ -180,7 +180,7 @@ once(int port, char how)
 	}
 	pings(fd, PINGS, 0);
 	if (send(fd, f, 2, MSG_NOSIGNAL) != 2 || recv(fd, &c, 1, 0) != 1 ||
-	    c != 'F')
+		c != 'F')
 		die("fork");
 	if (how == 'k')
 		pings(fd, PINGS, 0);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * hidden OP PORT: talks to an echo server, does OP to all the numbers that it
  * does not know, and talks on. What it prints must be the same with and
@@ -47,7 +47,7 @@ talk(int fd, int rounds)
 		if (send(fd, out, n, MSG_NOSIGNAL) != (ssize_t)n)
 			die("send");
 		while (got < n) {
-			struct pollfd p = { .fd = fd, .events = POLLIN };
+			struct pollfd p = {.fd = fd, .events = POLLIN};
 			ssize_t r;
 
 			if (i % 2 && poll(&p, 1, 20000) != 1)
@@ -65,7 +65,7 @@ talk(int fd, int rounds)
 /* How often each result came, over all numbers from `first`. */
 static void
 tally(const char *name, int first, int max, int skip, int (*fn)(int, int),
-    int arg)
+	int arg)
 {
 	int good = 0, bad = 0, other = 0;
 
@@ -133,7 +133,7 @@ do_dup2(int fd, int arg)
 static int
 do_poll(int fd, int arg)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	(void)arg;
 	if (poll(&p, 1, 0) == 1 && (p.revents & POLLNVAL)) {
@@ -144,63 +144,63 @@ do_poll(int fd, int arg)
 }
 
 /* Every call of the library's that takes a number, with harmless arguments. */
-#define CALLS \
-	X(read, read(fd, b, 1)) \
-	X(readv, readv(fd, &v, 1)) \
-	X(preadv2, preadv2(fd, &v, 1, -1, 0)) \
-	X(preadv2_at, preadv2(fd, &v, 1, 0, 0)) \
-	X(recv, recv(fd, b, 1, MSG_DONTWAIT)) \
-	X(recvfrom, recvfrom(fd, b, 1, MSG_DONTWAIT, NULL, NULL)) \
-	X(recvmsg, recvmsg(fd, &m.msg_hdr, MSG_DONTWAIT)) \
-	X(recvmmsg, recvmmsg(fd, &m, 1, MSG_DONTWAIT, NULL)) \
-	X(write, write(fd, b, 8)) \
-	X(writev, writev(fd, &v, 1)) \
-	X(pwritev2, pwritev2(fd, &v, 1, -1, 0)) \
-	X(pwritev2_at, pwritev2(fd, &v, 1, 0, 0)) \
-	X(send, send(fd, b, 8, MSG_DONTWAIT | MSG_NOSIGNAL)) \
-	X(sendto, sendto(fd, b, 8, MSG_NOSIGNAL, NULL, 0)) \
-	X(sendmsg, sendmsg(fd, &m.msg_hdr, MSG_NOSIGNAL)) \
-	X(sendmmsg, sendmmsg(fd, &m, 1, MSG_NOSIGNAL)) \
-	X(sendfile_out, sendfile(fd, null, NULL, 1)) \
-	X(sendfile_in, sendfile(null, fd, NULL, 1)) \
-	X(splice_in, splice(fd, NULL, pipes[1], NULL, 1, 2)) \
-	X(splice_out, splice(pipes[0], NULL, fd, NULL, 1, 2)) \
-	X(tee_in, tee(fd, pipes[1], 1, 2)) \
-	X(tee_out, tee(pipes[0], fd, 1, 2)) \
-	X(vmsplice, vmsplice(fd, &v, 1, 2)) \
-	X(copy_in, copy_file_range(fd, NULL, null, NULL, 1, 0)) \
-	X(copy_out, copy_file_range(null, NULL, fd, NULL, 1, 0)) \
-	X(bind, bind(fd, (void *)&a, len)) \
-	X(listen, listen(fd, 1)) \
-	X(connect, connect(fd, (void *)&a, len)) \
-	X(accept, accept(fd, NULL, NULL)) \
-	X(accept4, accept4(fd, NULL, NULL, 0)) \
-	X(shutdown, shutdown(fd, SHUT_RDWR)) \
-	X(getsockname, getsockname(fd, (void *)&a, &len)) \
-	X(getpeername, getpeername(fd, (void *)&a, &len)) \
-	X(getsockopt, getsockopt(fd, SOL_SOCKET, SO_TYPE, &n, &len)) \
-	X(setsockopt, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &n, 4)) \
-	X(fcntl, fcntl(fd, F_GETFL)) \
-	X(ioctl, ioctl(fd, FIONREAD, &n)) \
-	X(sockatmark, sockatmark(fd)) \
-	X(epoll_wait, epoll_wait(fd, ev, 1, 0)) \
-	X(epoll_pwait, epoll_pwait(fd, ev, 1, 0, NULL)) \
-	X(epoll_ctl_set, epoll_ctl(fd, EPOLL_CTL_ADD, pipes[0], ev)) \
-	X(epoll_ctl_add, epoll_ctl(ep, EPOLL_CTL_ADD, fd, ev)) \
-	X(epoll_ctl_del, epoll_ctl(ep, EPOLL_CTL_DEL, fd, ev)) \
-	X(fstatat, fstatat(fd, "", &st, AT_EMPTY_PATH)) \
-	X(fstatat_in, fstatat(fd, "x", &st, 0)) \
-	X(statx, statx(fd, "", AT_EMPTY_PATH, 0, &stx)) \
-	X(openat, openat(fd, "x", O_RDONLY)) \
-	X(signalfd, signalfd(fd, &set, 0)) \
-	X(fdopen, fdopen(fd, "r") ? 0 : -1) \
-	X(dprintf, dprintf(fd, "x")) \
-	X(sys_read, syscall(SYS_read, fd, b, 1)) \
+#define CALLS                                                                  \
+	X(read, read(fd, b, 1))                                                \
+	X(readv, readv(fd, &v, 1))                                             \
+	X(preadv2, preadv2(fd, &v, 1, -1, 0))                                  \
+	X(preadv2_at, preadv2(fd, &v, 1, 0, 0))                                \
+	X(recv, recv(fd, b, 1, MSG_DONTWAIT))                                  \
+	X(recvfrom, recvfrom(fd, b, 1, MSG_DONTWAIT, NULL, NULL))              \
+	X(recvmsg, recvmsg(fd, &m.msg_hdr, MSG_DONTWAIT))                      \
+	X(recvmmsg, recvmmsg(fd, &m, 1, MSG_DONTWAIT, NULL))                   \
+	X(write, write(fd, b, 8))                                              \
+	X(writev, writev(fd, &v, 1))                                           \
+	X(pwritev2, pwritev2(fd, &v, 1, -1, 0))                                \
+	X(pwritev2_at, pwritev2(fd, &v, 1, 0, 0))                              \
+	X(send, send(fd, b, 8, MSG_DONTWAIT | MSG_NOSIGNAL))                   \
+	X(sendto, sendto(fd, b, 8, MSG_NOSIGNAL, NULL, 0))                     \
+	X(sendmsg, sendmsg(fd, &m.msg_hdr, MSG_NOSIGNAL))                      \
+	X(sendmmsg, sendmmsg(fd, &m, 1, MSG_NOSIGNAL))                         \
+	X(sendfile_out, sendfile(fd, null, NULL, 1))                           \
+	X(sendfile_in, sendfile(null, fd, NULL, 1))                            \
+	X(splice_in, splice(fd, NULL, pipes[1], NULL, 1, 2))                   \
+	X(splice_out, splice(pipes[0], NULL, fd, NULL, 1, 2))                  \
+	X(tee_in, tee(fd, pipes[1], 1, 2))                                     \
+	X(tee_out, tee(pipes[0], fd, 1, 2))                                    \
+	X(vmsplice, vmsplice(fd, &v, 1, 2))                                    \
+	X(copy_in, copy_file_range(fd, NULL, null, NULL, 1, 0))                \
+	X(copy_out, copy_file_range(null, NULL, fd, NULL, 1, 0))               \
+	X(bind, bind(fd, (void *)&a, len))                                     \
+	X(listen, listen(fd, 1))                                               \
+	X(connect, connect(fd, (void *)&a, len))                               \
+	X(accept, accept(fd, NULL, NULL))                                      \
+	X(accept4, accept4(fd, NULL, NULL, 0))                                 \
+	X(shutdown, shutdown(fd, SHUT_RDWR))                                   \
+	X(getsockname, getsockname(fd, (void *)&a, &len))                      \
+	X(getpeername, getpeername(fd, (void *)&a, &len))                      \
+	X(getsockopt, getsockopt(fd, SOL_SOCKET, SO_TYPE, &n, &len))           \
+	X(setsockopt, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &n, 4))         \
+	X(fcntl, fcntl(fd, F_GETFL))                                           \
+	X(ioctl, ioctl(fd, FIONREAD, &n))                                      \
+	X(sockatmark, sockatmark(fd))                                          \
+	X(epoll_wait, epoll_wait(fd, ev, 1, 0))                                \
+	X(epoll_pwait, epoll_pwait(fd, ev, 1, 0, NULL))                        \
+	X(epoll_ctl_set, epoll_ctl(fd, EPOLL_CTL_ADD, pipes[0], ev))           \
+	X(epoll_ctl_add, epoll_ctl(ep, EPOLL_CTL_ADD, fd, ev))                 \
+	X(epoll_ctl_del, epoll_ctl(ep, EPOLL_CTL_DEL, fd, ev))                 \
+	X(fstatat, fstatat(fd, "", &st, AT_EMPTY_PATH))                        \
+	X(fstatat_in, fstatat(fd, "x", &st, 0))                                \
+	X(statx, statx(fd, "", AT_EMPTY_PATH, 0, &stx))                        \
+	X(openat, openat(fd, "x", O_RDONLY))                                   \
+	X(signalfd, signalfd(fd, &set, 0))                                     \
+	X(fdopen, fdopen(fd, "r") ? 0 : -1)                                    \
+	X(dprintf, dprintf(fd, "x"))                                           \
+	X(sys_read, syscall(SYS_read, fd, b, 1))                               \
 	X(sys_write, syscall(SYS_write, fd, b, 8))
 
-static char b[8] = { 1 };
-static struct iovec v = { b, 8 };
-static struct mmsghdr m = { .msg_hdr = { .msg_iov = &v, .msg_iovlen = 1 } };
+static char b[8] = {1};
+static struct iovec v = {b, 8};
+static struct mmsghdr m = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
 static struct sockaddr_in a;
 static socklen_t len = sizeof(a);
 static struct epoll_event ev[1];
@@ -209,8 +209,12 @@ static struct statx stx;
 static sigset_t set;
 static int null, n, pipes[2], ep;
 
-#define X(name, call) \
-	static int do_##name(int fd, int arg) { (void)arg; return (int)(call); }
+#define X(name, call)                                                          \
+	static int do_##name(int fd, int arg)                                  \
+	{                                                                      \
+		(void)arg;                                                     \
+		return (int)(call);                                            \
+	}
 CALLS
 #undef X
 
@@ -233,8 +237,8 @@ calls(int max, int skip)
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const char *op = argc > 1 ? argv[1] : "";
 	int fd, max, r;
 	struct rlimit rl;
@@ -278,8 +282,8 @@ main(int argc, char **argv)
 		printf("close_range %d\n", r);
 		tally("F_GETFD", 3, max, fd, do_getfd, 0);
 	} else if (strcmp(op, "cloexec_range") == 0) {
-		r = close_range((unsigned int)fd + 1, ~0u,
-		    4 /* CLOSE_RANGE_CLOEXEC */);
+		r = close_range(
+			(unsigned int)fd + 1, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
 		printf("close_range %d\n", r);
 	} else if (strcmp(op, "closefrom") == 0) {
 		closefrom(fd + 1);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A peer that does the rendezvous by hand and then breaks every rule
  * (doc/PROTOCOL.md).
@@ -49,9 +49,9 @@
 #include "addr.h"
 #include "layout.h"
 
-#define SLOTS	64u
-#define RING	65536u
-#define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SLOTS 64u
+#define RING 65536u
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static uint64_t seed;
 
@@ -74,9 +74,9 @@ rnd(void)
 static struct sockaddr_in
 address(int port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET,
+	return (struct sockaddr_in){.sin_family = AF_INET,
 		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static int
@@ -89,7 +89,7 @@ dial(int port, int from)
 		die("socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if ((from != 0 && bind(fd, (void *)&f, sizeof(f)) != 0) ||
-	    connect(fd, (void *)&a, sizeof(a)) != 0)
+		connect(fd, (void *)&a, sizeof(a)) != 0)
 		die("connect");
 	return fd;
 }
@@ -104,7 +104,7 @@ listen_at(const char *file)
 	FILE *f;
 
 	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, 64) != 0 ||
-	    getsockname(l, (void *)&a, &len) != 0)
+		getsockname(l, (void *)&a, &len) != 0)
 		die("listen");
 	if (file == NULL)
 		return l;
@@ -153,7 +153,7 @@ tuple_of_ports(int from, int to)
 
 	memset(&t, 0, sizeof(t));
 	if (kmap_addr_from(&t.from, &a, sizeof(a)) != 0 ||
-	    kmap_addr_from(&t.to, &b, sizeof(b)) != 0)
+		kmap_addr_from(&t.to, &b, sizeof(b)) != 0)
 		die("address");
 	return t;
 }
@@ -161,7 +161,7 @@ tuple_of_ports(int from, int to)
 static bool
 readable(int fd, int ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return poll(&p, 1, ms) > 0;
 }
@@ -175,8 +175,8 @@ send_msg(int sock, const void *m, size_t size, const int *fds, size_t nfds)
 		struct cmsghdr h;
 		char buf[CMSG_SPACE(64 * sizeof(int))];
 	} c;
-	struct iovec v = { (void *)(uintptr_t)m, size };
-	struct msghdr mh = { .msg_iov = &v, .msg_iovlen = 1 };
+	struct iovec v = {(void *)(uintptr_t)m, size};
+	struct msghdr mh = {.msg_iov = &v, .msg_iovlen = 1};
 
 	memset(&c, 0, sizeof(c));
 	if (nfds > 0) {
@@ -197,9 +197,11 @@ recv_msg(int sock, struct kmap_msg *m, int *fds, size_t *nfds)
 		struct cmsghdr h;
 		char buf[CMSG_SPACE(8 * sizeof(int))];
 	} c;
-	struct iovec v = { m, sizeof(*m) };
-	struct msghdr mh = { .msg_iov = &v, .msg_iovlen = 1,
-		.msg_control = c.buf, .msg_controllen = sizeof(c.buf) };
+	struct iovec v = {m, sizeof(*m)};
+	struct msghdr mh = {.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = c.buf,
+		.msg_controllen = sizeof(c.buf)};
 	ssize_t n = recvmsg(sock, &mh, 0);
 	struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&mh) : NULL;
 
@@ -217,7 +219,7 @@ segment(uint64_t size, int seals)
 	int fd = memfd_create("hostile", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) != 0 ||
-	    (seals != 0 && fcntl(fd, F_ADD_SEALS, seals) != 0))
+		(seals != 0 && fcntl(fd, F_ADD_SEALS, seals) != 0))
 		die("memfd");
 	return fd;
 }
@@ -252,14 +254,22 @@ static uint64_t
 value(struct seg *s, uint64_t near)
 {
 	switch (rnd() % 8) {
-	case 0: return rnd();
-	case 1: return near + s->ring;
-	case 2: return near - 1;
-	case 3: return near + s->ring + 1;
-	case 4: return near ^ (UINT64_C(1) << rnd() % 64);
-	case 5: return UINT64_MAX;
-	case 6: return 0;
-	default: return near + rnd() % s->ring;
+	case 0:
+		return rnd();
+	case 1:
+		return near + s->ring;
+	case 2:
+		return near - 1;
+	case 3:
+		return near + s->ring + 1;
+	case 4:
+		return near ^ (UINT64_C(1) << rnd() % 64);
+	case 5:
+		return UINT64_MAX;
+	case 6:
+		return 0;
+	default:
+		return near + rnd() % s->ring;
 	}
 }
 
@@ -275,8 +285,8 @@ play_along(struct seg *s)
 	atomic_store(&in->head, atomic_load(&in->tail));
 	if (atomic_load(&out->consent) != 0) {
 		atomic_fetch_or(&out->nrec, 1);
-		atomic_store(&out->tail, atomic_load(&out->head) +
-		    rnd() % (s->ring + 1));
+		atomic_store(&out->tail,
+			atomic_load(&out->head) + rnd() % (s->ring + 1));
 	}
 }
 
@@ -284,10 +294,14 @@ static void
 write_dir(struct seg *s, struct kmap_dir_shm *d)
 {
 	switch (rnd() % 14) {
-	case 0: case 1: case 2:
+	case 0:
+	case 1:
+	case 2:
 		atomic_store(&d->tail, value(s, atomic_load(&d->head)));
 		break;
-	case 3: case 4: case 5:
+	case 3:
+	case 4:
+	case 5:
 		atomic_store(&d->head, value(s, atomic_load(&d->tail)));
 		break;
 	case 6:
@@ -297,12 +311,14 @@ write_dir(struct seg *s, struct kmap_dir_shm *d)
 		atomic_store(&d->rec_ring, value(s, atomic_load(&d->head)));
 		break;
 	case 8:
-		atomic_store(&d->nrec, rnd() % 2 ? (uint32_t)rnd() :
-		    atomic_load(&d->passed) + (uint32_t)(rnd() % 4));
+		atomic_store(&d->nrec,
+			rnd() % 2 ? (uint32_t)rnd()
+				  : atomic_load(&d->passed) +
+					(uint32_t)(rnd() % 4));
 		break;
 	case 9:
-		atomic_store(&d->passed, rnd() % 2 ? (uint32_t)rnd() :
-		    atomic_load(&d->nrec));
+		atomic_store(&d->passed,
+			rnd() % 2 ? (uint32_t)rnd() : atomic_load(&d->nrec));
 		break;
 	case 10:
 		atomic_store(&d->consent, (uint32_t)(rnd() % 4));
@@ -313,8 +329,8 @@ write_dir(struct seg *s, struct kmap_dir_shm *d)
 		atomic_store(&d->freeze_at, value(s, atomic_load(&d->tail)));
 		break;
 	case 12:
-		atomic_store(&d->data_waiters, rnd() % 4 ?
-		    rnd() & ~KMAP_BOUNCE : rnd());
+		atomic_store(&d->data_waiters,
+			rnd() % 4 ? rnd() & ~KMAP_BOUNCE : rnd());
 		atomic_store(&d->space_waiters, rnd());
 		break;
 	default:
@@ -330,17 +346,33 @@ write_ctl(struct seg *s)
 	struct kmap_slot_shm *sh = &s->slots[rnd() % s->nslots];
 
 	switch (rnd() % 12) {
-	case 0: atomic_store(&p->asleep, (uint32_t)rnd()); break;
-	case 1: atomic_store(&p->rung_at, rnd()); break;
-	case 2: atomic_store(&p->level1, rnd()); break;
-	case 3: atomic_store(&p->level2[rnd() % 64], rnd()); break;
-	case 4: atomic_store(&side->acked, rnd()); break;
-	case 5: atomic_fetch_add(&side->messages, 1); break;
-	case 6: atomic_fetch_add(&side->beat, (uint32_t)rnd()); break;
-	case 7: atomic_store(&s->ctl->log_tail, (uint32_t)rnd()); break;
+	case 0:
+		atomic_store(&p->asleep, (uint32_t)rnd());
+		break;
+	case 1:
+		atomic_store(&p->rung_at, rnd());
+		break;
+	case 2:
+		atomic_store(&p->level1, rnd());
+		break;
+	case 3:
+		atomic_store(&p->level2[rnd() % 64], rnd());
+		break;
+	case 4:
+		atomic_store(&side->acked, rnd());
+		break;
+	case 5:
+		atomic_fetch_add(&side->messages, 1);
+		break;
+	case 6:
+		atomic_fetch_add(&side->beat, (uint32_t)rnd());
+		break;
+	case 7:
+		atomic_store(&s->ctl->log_tail, (uint32_t)rnd());
+		break;
 	case 8:
 		atomic_store(&s->ctl->log[rnd() % KMAP_LOG_SIZE],
-		    rnd() % 2 ? (uint32_t)rnd() : s->slot);
+			rnd() % 2 ? (uint32_t)rnd() : s->slot);
 		break;
 	case 9:
 		atomic_store(&sh->claim, (uint32_t)(rnd() << 2 | rnd() % 4));
@@ -385,21 +417,26 @@ scribble(struct seg *s, uint64_t max)
 		else
 			write_ctl(s);
 		if (n % 64 == 0)
-			s->rings[rnd() % (s->size - (uint64_t)(s->rings -
-			    (uint8_t *)s->ctl))] = (uint8_t)rnd();
+			s->rings[rnd() %
+				(s->size -
+					(uint64_t)(s->rings -
+						(uint8_t *)s->ctl))] =
+				(uint8_t)rnd();
 		if (n % 512 == 0) {
 			if (write(s->theirs, &one, sizeof(one)) < 0)
 				break;
-			if (send(s->tcp, "hostile", rnd() % 8, MSG_DONTWAIT |
-			    MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+			if (send(s->tcp, "hostile", rnd() % 8,
+				    MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+				errno != EAGAIN)
 				break;
 			if (!alive(s->tcp))
 				break;
 			sched_yield();
 		}
 		if (n % 65536 == 0)
-			fallocate(s->fd, FALLOC_FL_PUNCH_HOLE |
-			    FALLOC_FL_KEEP_SIZE, 0, (off_t)s->size);
+			fallocate(s->fd,
+				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				(off_t)s->size);
 	}
 	return n + 1;
 }
@@ -418,10 +455,14 @@ attack(struct seg *s, uint64_t max)
 static struct kmap_msg
 message(uint32_t kind, const struct kmap_tuple *t)
 {
-	return (struct kmap_msg){ .magic = KMAP_MAGIC,
-		.version = KMAP_WIRE_VERSION, .kind = kind,
-		.size = sizeof(struct kmap_msg), .nslots = SLOTS, .slot = 0,
-		.ring_size = RING, .tuple = *t };
+	return (struct kmap_msg){.magic = KMAP_MAGIC,
+		.version = KMAP_WIRE_VERSION,
+		.kind = kind,
+		.size = sizeof(struct kmap_msg),
+		.nslots = SLOTS,
+		.slot = 0,
+		.ring_size = RING,
+		.tuple = *t};
 }
 
 /* As a client: a name, a few bytes to be worth it, and the greeting. */
@@ -433,7 +474,7 @@ be_greeted(struct seg *s, int port)
 	size_t nfds = 0;
 	bool nat;
 	int name, fds[8], i;
-	char buf[2048] = { 0 };
+	char buf[2048] = {0};
 
 	memset(s, 0, sizeof(*s));
 	s->side = KMAP_CONNECTOR;
@@ -452,8 +493,8 @@ be_greeted(struct seg *s, int port)
 	if (readable(name, 0)) {
 		s->link = accept4(name, NULL, NULL, SOCK_CLOEXEC);
 		if (readable(s->link, 1000) &&
-		    recv_msg(s->link, &m, fds, &nfds) == sizeof(m) &&
-		    m.kind == KMAP_MSG_HELLO && (nfds == 2 || nfds == 1)) {
+			recv_msg(s->link, &m, fds, &nfds) == sizeof(m) &&
+			m.kind == KMAP_MSG_HELLO && (nfds == 2 || nfds == 1)) {
 			s->fd = fds[0];
 			if (nfds == 2)
 				s->theirs = fds[1];
@@ -496,7 +537,7 @@ client(int port, uint64_t writes)
 		let_go(&s);
 	}
 	printf("%llu writes, %llu connections\n", (unsigned long long)done,
-	    (unsigned long long)conns);
+		(unsigned long long)conns);
 	return done < writes;
 }
 
@@ -535,7 +576,7 @@ greet(struct seg *s, int fd)
 	for (int i = 0; i < 200 && !readable(s->link, 1) && alive(fd); i++)
 		send(fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (!readable(s->link, 0) ||
-	    recv_msg(s->link, &m, fds, &nfds) != sizeof(m) || nfds != 1)
+		recv_msg(s->link, &m, fds, &nfds) != sizeof(m) || nfds != 1)
 		return false;
 	s->theirs = fds[0];
 	return true;
@@ -560,7 +601,7 @@ server(const char *file, uint64_t writes)
 		let_go(&s);
 	}
 	printf("%llu writes, %llu connections\n", (unsigned long long)done,
-	    (unsigned long long)conns);
+		(unsigned long long)conns);
 	return 0;
 }
 
@@ -569,7 +610,7 @@ server(const char *file, uint64_t writes)
 static int
 pipe_end(bool full)
 {
-	char buf[4096] = { 0 };
+	char buf[4096] = {0};
 	int p[2];
 
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -586,7 +627,7 @@ greet_wrong(int sock, const struct kmap_tuple *t, const char *v)
 {
 	uint64_t size = kmap_seg_size(SLOTS, RING);
 	struct kmap_msg m = message(KMAP_MSG_HELLO, t);
-	char big[4096] = { 0 };
+	char big[4096] = {0};
 	size_t len = sizeof(m), nfds = 2;
 	int fds[64], seals = SEALS;
 	bool sent;
@@ -690,7 +731,7 @@ greet_one(const char *file, const char *variant)
 	int fd = accept(listen_at(file), NULL, NULL), sock = -1, before = 0;
 	int after = 0, rounds = 0;
 	struct kmap_tuple t;
-	struct ucred c = { 0 };
+	struct ucred c = {0};
 	socklen_t len = sizeof(c);
 	char buf[4096];
 	ssize_t n;
@@ -727,7 +768,7 @@ flood(int port)
 	static const uint64_t one = 1;
 	struct seg s;
 	struct kmap_msg m;
-	char buf[1024] = { 0 };
+	char buf[1024] = {0};
 	int sent = 0;
 
 	if (!be_greeted(&s, port)) {
@@ -740,18 +781,20 @@ flood(int port)
 
 		for (int k = 0; k < 60; k++)
 			fds[k] = rnd() % 2 ? s.mine : s.tcp;
-		m = message((uint32_t)(rnd() % 5), &(struct kmap_tuple){ 0 });
+		m = message((uint32_t)(rnd() % 5), &(struct kmap_tuple){0});
 		m.arg = rnd() % 2 ? (uint32_t)rnd() : (uint32_t)(rnd() % 64);
 		if (rnd() % 16 == 0)
 			m.version++;
-		if (send_msg(s.link, &m, rnd() % 8 ? sizeof(m) : rnd() %
-		    sizeof(m), fds, rnd() % 4 ? rnd() % 4 : 60) > 0)
+		if (send_msg(s.link, &m,
+			    rnd() % 8 ? sizeof(m) : rnd() % sizeof(m), fds,
+			    rnd() % 4 ? rnd() % 4 : 60) > 0)
 			sent++;
 		atomic_fetch_add(&s.ctl->side[KMAP_CONNECTOR].messages, 1);
 		if (write(s.theirs, &one, sizeof(one)) < 0)
 			break;
-		if (send(s.tcp, buf, sizeof(buf), MSG_DONTWAIT |
-		    MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+		if (send(s.tcp, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL) <
+				0 &&
+			errno != EAGAIN)
 			break;
 	}
 	printf("%d messages\n", sent);
@@ -811,11 +854,14 @@ stuck(int port, int how)
 		static const uint64_t one = 1;
 
 		atomic_store(&d->data_waiters, 0);
-		atomic_fetch_or(&s.ctl->side[KMAP_ACCEPTOR].place[
-		    KMAP_PLACE_COMMON].level2[s.slot / 64],
-		    UINT64_C(1) << s.slot % 64);
-		atomic_fetch_or(&s.ctl->side[KMAP_ACCEPTOR].place[
-		    KMAP_PLACE_COMMON].level1, UINT64_C(1) << s.slot / 64);
+		atomic_fetch_or(&s.ctl->side[KMAP_ACCEPTOR]
+					 .place[KMAP_PLACE_COMMON]
+					 .level2[s.slot / 64],
+			UINT64_C(1) << s.slot % 64);
+		atomic_fetch_or(&s.ctl->side[KMAP_ACCEPTOR]
+					 .place[KMAP_PLACE_COMMON]
+					 .level1,
+			UINT64_C(1) << s.slot / 64);
 		if (write(s.theirs, &one, sizeof(one)) < 0)
 			break;
 		usleep(2000);
@@ -874,7 +920,7 @@ ring_along(struct seg *s, uint64_t rounds)
 	struct kmap_dir_shm *in = &s->slots[s->slot].dir[KMAP_ACCEPTOR];
 	struct kmap_place_shm *own = s->ctl->side[KMAP_CONNECTOR].place;
 	struct kmap_place_shm *p =
-	    &s->ctl->side[KMAP_ACCEPTOR].place[KMAP_PLACE_COMMON];
+		&s->ctl->side[KMAP_ACCEPTOR].place[KMAP_PLACE_COMMON];
 	static const uint64_t one = 1;
 	uint64_t bells = 0;
 
@@ -887,18 +933,18 @@ ring_along(struct seg *s, uint64_t rounds)
 		atomic_store(&in->data_waiters, ~KMAP_BOUNCE);
 		atomic_store(&out->space_waiters, ~KMAP_BOUNCE);
 		if (atomic_load(&out->tail) - atomic_load(&out->head) <
-		    s->ring / 2)
+			s->ring / 2)
 			atomic_fetch_add(&out->tail, 1);
-		atomic_fetch_or(&p->level2[s->slot / 64],
-		    UINT64_C(1) << s->slot % 64);
+		atomic_fetch_or(
+			&p->level2[s->slot / 64], UINT64_C(1) << s->slot % 64);
 		atomic_fetch_or(&p->level1, UINT64_C(1) << s->slot / 64);
 		if (atomic_exchange(&p->asleep, 0) != 0) {
 			if (s->theirs < 0)
 				send(s->link, "", 1, MSG_DONTWAIT);
 			else if (write(s->theirs, &one, sizeof(one)) < 0)
 				sched_yield();
-			atomic_fetch_add(&s->ctl->side[KMAP_CONNECTOR].messages,
-			    1);
+			atomic_fetch_add(
+				&s->ctl->side[KMAP_CONNECTOR].messages, 1);
 		}
 		sched_yield();
 	}
@@ -921,7 +967,7 @@ clog_bells(int port)
 	seg_map(&s);
 	d = s.slots[s.slot].dir;
 	if (pthread_create(&th, NULL, toggle, &s.mine) != 0 ||
-	    (s.theirs >= 0 && pthread_create(&th, NULL, toggle, &s.theirs)))
+		(s.theirs >= 0 && pthread_create(&th, NULL, toggle, &s.theirs)))
 		die("thread");
 	atomic_store(&d[KMAP_ACCEPTOR].consent, 1);
 	for (int i = 0; i < 500 && atomic_load(&d->consent) == 0; i++) {
@@ -936,8 +982,8 @@ clog_bells(int port)
 		fine = answers(port);
 	}
 	printf("%s; %llu doorbells; %s placeholder was passed\n",
-	    fine ? "answers" : "hangs", (unsigned long long)bells,
-	    s.theirs < 0 ? "no" : "a");
+		fine ? "answers" : "hangs", (unsigned long long)bells,
+		s.theirs < 0 ? "no" : "a");
 	/* More than the queue of any socket holds. */
 	return !fine || bells < 2000;
 }
@@ -992,8 +1038,7 @@ squat(int from, int to, uid_t uid, const char *file)
 		if (fd < 0)
 			continue;
 		note(file, "met");
-		if (readable(fd, 2000) &&
-		    recv_msg(fd, &m, fds, &nfds) > 0)
+		if (readable(fd, 2000) && recv_msg(fd, &m, fds, &nfds) > 0)
 			note(file, "greeted");
 		close(fd);
 	}
@@ -1027,8 +1072,11 @@ intrude(int from, int to, uid_t uid, const char *file)
 			ssize_t n = recv_msg(sock, &m, fds, &nfds);
 
 			/* unix(7): a reset says that it was never read. */
-			note(file, n > 0 ? "answered" : n < 0 &&
-			    errno == ECONNRESET ? "left" : "taken");
+			note(file,
+				n > 0 ? "answered"
+					: n < 0 && errno == ECONNRESET
+					? "left"
+					: "taken");
 		}
 		close(sock);
 	}
@@ -1039,16 +1087,18 @@ int
 main(int argc, char **argv)
 {
 	const char *s = getenv("KMAP_SEED"), *uid = getenv("HOSTILE_UID");
-	struct sigaction a = { .sa_handler = stop };
+	struct sigaction a = {.sa_handler = stop};
 
-	seed = s && *s ? strtoull(s, NULL, 0) : (uint64_t)time(NULL) *
-	    2654435761u + (uint64_t)getpid();
+	seed = s && *s
+		? strtoull(s, NULL, 0)
+		: (uint64_t)time(NULL) * 2654435761u + (uint64_t)getpid();
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &a, NULL);
 	if (argc < 3)
 		return 2;
-	if (uid != NULL && (setgid((gid_t)atoi(uid)) != 0 ||
-	    setuid((uid_t)atoi(uid)) != 0))
+	if (uid != NULL &&
+		(setgid((gid_t)atoi(uid)) != 0 ||
+			setuid((uid_t)atoi(uid)) != 0))
 		die("setuid");
 	if (strcmp(argv[1], "client") == 0 && argc == 4)
 		return client(atoi(argv[2]), strtoull(argv[3], NULL, 0));
@@ -1063,10 +1113,10 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "clog") == 0)
 		return clog_bells(atoi(argv[2]));
 	if (strcmp(argv[1], "squat") == 0 && argc == 6)
-		return squat(atoi(argv[2]), atoi(argv[3]),
-		    (uid_t)atoi(argv[4]), argv[5]);
+		return squat(atoi(argv[2]), atoi(argv[3]), (uid_t)atoi(argv[4]),
+			argv[5]);
 	if (strcmp(argv[1], "intrude") == 0 && argc == 6)
 		return intrude(atoi(argv[2]), atoi(argv[3]),
-		    (uid_t)atoi(argv[4]), argv[5]);
+			(uid_t)atoi(argv[4]), argv[5]);
 	return 2;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * inject N FILE PROGRAM [ARGUMENT...]
  *
@@ -30,27 +30,27 @@ static const struct fails {
 	int err;
 	const char *name;
 } fails[] = {
-	{ SYS_memfd_create, ENFILE, "memfd_create" },
-	{ SYS_ftruncate, ENOMEM, "ftruncate" },
-	{ SYS_fallocate, ENOSPC, "fallocate" },
-	{ SYS_mmap, ENOMEM, "mmap" },
-	{ SYS_madvise, ENOMEM, "madvise" },
-	{ SYS_socket, EMFILE, "socket" },
-	{ SYS_bind, ENOMEM, "bind" },
-	{ SYS_listen, ENOBUFS, "listen" },
-	{ SYS_connect, ENOMEM, "connect" },
-	{ SYS_accept4, EMFILE, "accept4" },
-	{ SYS_eventfd2, ENFILE, "eventfd2" },
-	{ SYS_epoll_create1, EMFILE, "epoll_create1" },
-	{ SYS_epoll_ctl, ENOSPC, "epoll_ctl" },
-	{ SYS_fcntl, EMFILE, "fcntl" },
-	{ SYS_fstat, ENOMEM, "fstat" },
-	{ SYS_fstatfs, ENOMEM, "fstatfs" },
-	{ SYS_prlimit64, EPERM, "prlimit64" },
-	{ SYS_openat, EMFILE, "openat" },
-	{ SYS_getrandom, EAGAIN, "getrandom" },
-	{ SYS_sendmsg, ETOOMANYREFS, "sendmsg" },
-	{ SYS_recvmsg, ENOMEM, "recvmsg" },
+	{SYS_memfd_create, ENFILE, "memfd_create"},
+	{SYS_ftruncate, ENOMEM, "ftruncate"},
+	{SYS_fallocate, ENOSPC, "fallocate"},
+	{SYS_mmap, ENOMEM, "mmap"},
+	{SYS_madvise, ENOMEM, "madvise"},
+	{SYS_socket, EMFILE, "socket"},
+	{SYS_bind, ENOMEM, "bind"},
+	{SYS_listen, ENOBUFS, "listen"},
+	{SYS_connect, ENOMEM, "connect"},
+	{SYS_accept4, EMFILE, "accept4"},
+	{SYS_eventfd2, ENFILE, "eventfd2"},
+	{SYS_epoll_create1, EMFILE, "epoll_create1"},
+	{SYS_epoll_ctl, ENOSPC, "epoll_ctl"},
+	{SYS_fcntl, EMFILE, "fcntl"},
+	{SYS_fstat, ENOMEM, "fstat"},
+	{SYS_fstatfs, ENOMEM, "fstatfs"},
+	{SYS_prlimit64, EPERM, "prlimit64"},
+	{SYS_openat, EMFILE, "openat"},
+	{SYS_getrandom, EAGAIN, "getrandom"},
+	{SYS_sendmsg, ETOOMANYREFS, "sendmsg"},
+	{SYS_recvmsg, ENOMEM, "recvmsg"},
 };
 
 static uint64_t text[8][2];
@@ -71,8 +71,8 @@ find_text(pid_t pid)
 		unsigned long a, b;
 
 		if (strstr(line, "/libkmapemu.so") != NULL &&
-		    sscanf(line, "%lx-%lx %7s", &a, &b, perms) == 3 &&
-		    strchr(perms, 'x') != NULL) {
+			sscanf(line, "%lx-%lx %7s", &a, &b, perms) == 3 &&
+			strchr(perms, 'x') != NULL) {
 			text[ntext][0] = a;
 			text[ntext++][1] = b;
 		}
@@ -98,7 +98,7 @@ may_fail(const struct user_regs_struct *r)
 {
 	/* Messages on the carrier are the program's own calls. */
 	if ((r->orig_rax == SYS_sendmsg || r->orig_rax == SYS_recvmsg) &&
-	    r->rdi < 64)
+		r->rdi < 64)
 		return NULL;
 	/* F_DUPFD_CLOEXEC; the other commands do not fail. */
 	if (r->orig_rax == SYS_fcntl && r->rsi != 1030)
@@ -192,8 +192,9 @@ main(int argc, char **argv)
 		_exit(127);
 	}
 	if (waitpid(pid, &st, 0) != pid || !WIFSTOPPED(st) ||
-	    ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD |
-	    PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC) != 0)
+		ptrace(PTRACE_SETOPTIONS, pid, 0,
+			PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+				PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC) != 0)
 		return 99;
 	child = pid;
 	signal(SIGTERM, forward);
@@ -217,8 +218,8 @@ main(int argc, char **argv)
 			sig = WSTOPSIG(st);
 		ptrace(PTRACE_SYSCALL, tid, 0, sig);
 	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
-	    WEXITSTATUS(status);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+				   : WEXITSTATUS(status);
 }
 
 #else

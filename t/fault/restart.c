@@ -18,10 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT_MS	10000
+#define LIMIT_MS 10000
 
 static struct sockaddr_in sa;
-static int word[2], back[2];	/* between the client and the second server */
+static int word[2], back[2]; /* between the client and the second server */
 static const char *how;
 static int conn, epfd;
 static int answer;
@@ -36,7 +36,7 @@ die(const char *what)
 static void
 hear(int fd)
 {
-	struct pollfd p = { fd, POLLIN, 0 };
+	struct pollfd p = {fd, POLLIN, 0};
 	char c;
 
 	if (poll(&p, 1, LIMIT_MS) != 1 || read(fd, &c, 1) != 1)
@@ -95,7 +95,7 @@ listener(void)
 static void
 open_conn(void)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = {.events = EPOLLIN};
 
 	conn = socket(AF_INET, SOCK_STREAM, 0);
 	if (connect(conn, (void *)&sa, sizeof(sa)) != 0)
@@ -108,7 +108,7 @@ static int
 wait_for_it(int ms)
 {
 	struct epoll_event ev;
-	struct pollfd p = { conn, POLLIN, 0 };
+	struct pollfd p = {conn, POLLIN, 0};
 
 	return *how == 'p' ? poll(&p, 1, ms) : epoll_wait(epfd, &ev, 1, ms);
 }
@@ -161,7 +161,7 @@ main(int argc, char **argv)
 			die("write");
 		if (*how != 'r')
 			wait_for_it(LIMIT_MS);
-		for (ssize_t got = 0; got < (ssize_t)sizeof(b); )
+		for (ssize_t got = 0; got < (ssize_t)sizeof(b);)
 			got += read(conn, b + got, sizeof(b) - (size_t)got);
 	}
 	close(conn);

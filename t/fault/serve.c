@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The plain programs of the fault tests; they know nothing of the library.
  *
@@ -59,9 +59,9 @@ die(const char *what)
 static struct sockaddr_in
 address(int port)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET,
+	return (struct sockaddr_in){.sin_family = AF_INET,
 		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 /* ---- the server ---- */
@@ -103,8 +103,8 @@ echo_step(struct conn *c)
 			c->from = 0;
 			c->to = (size_t)n;
 		}
-		n = send(c->fd, c->buf + c->from, c->to - c->from,
-		    MSG_DONTWAIT);
+		n = send(
+			c->fd, c->buf + c->from, c->to - c->from, MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN;
 		c->from += (size_t)n;
@@ -114,7 +114,7 @@ echo_step(struct conn *c)
 static void
 echo_sets(int l)
 {
-	struct epoll_event ev = { .events = EPOLLIN }, evs[64];
+	struct epoll_event ev = {.events = EPOLLIN}, evs[64];
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 
 	if (ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev) != 0)
@@ -169,7 +169,7 @@ echo(const char *file, int blocking)
 	FILE *f;
 
 	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, 512) != 0 ||
-	    getsockname(l, (void *)&a, &len) != 0)
+		getsockname(l, (void *)&a, &len) != 0)
 		die("listen");
 	snprintf(tmp, sizeof(tmp), "%s.new", file);
 	f = fopen(tmp, "w");
@@ -189,8 +189,8 @@ echo(const char *file, int blocking)
 			usleep(1000);
 			continue;
 		}
-		if (pthread_create(&t, NULL, echo_thread,
-		    (void *)(intptr_t)fd) != 0)
+		if (pthread_create(
+			    &t, NULL, echo_thread, (void *)(intptr_t)fd) != 0)
 			close(fd);
 		else
 			pthread_detach(t);
@@ -236,7 +236,7 @@ stream(void *arg)
 	if (out == NULL || in == NULL)
 		die("malloc");
 	while (got < s->bytes) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 		ssize_t n;
 
 		if (sent < s->bytes)
@@ -265,8 +265,9 @@ stream(void *arg)
 				errno = ECONNABORTED;
 			if (n == 0 || (n < 0 && errno != EAGAIN))
 				die("recv");
-			if (n > 0 && pattern_check(in, (size_t)n, s->seed,
-			    got) != (size_t)n) {
+			if (n > 0 &&
+				pattern_check(in, (size_t)n, s->seed, got) !=
+					(size_t)n) {
 				errno = EBADMSG;
 				die("stream");
 			}
@@ -330,13 +331,13 @@ hold(int port, int n)
 	char c;
 
 	for (int i = 0; i < n && i < 1024; i++) {
-		struct timeval tv = { .tv_usec = 200000 };
+		struct timeval tv = {.tv_usec = 200000};
 
 		fds[i] = dial(port);
 		setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 		for (int k = 0; k < 20; k++) {
 			if (send(fds[i], "?", 1, MSG_NOSIGNAL) != 1 ||
-			    recv(fds[i], &c, 1, 0) != 1)
+				recv(fds[i], &c, 1, 0) != 1)
 				break;
 			yes += k == 19;
 		}
@@ -375,23 +376,42 @@ burst(int port, int n)
 static void
 poke_once(int fd, int how, char *buf)
 {
-	struct iovec v[3] = { { buf, 100 }, { buf + 100, 5000 },
-		{ buf + 6000, 50000 } };
-	struct msghdr m = { .msg_iov = v, .msg_iovlen = 3 };
-	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+	struct iovec v[3] = {
+		{buf, 100}, {buf + 100, 5000}, {buf + 6000, 50000}};
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = 3};
+	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
 	int n = 0;
 
 	switch (how % 10) {
-	case 0: send(fd, buf, 30000, MSG_DONTWAIT); break;
-	case 1: recv(fd, buf, BUF, MSG_DONTWAIT); break;
-	case 2: recv(fd, buf, BUF, MSG_DONTWAIT | MSG_PEEK); break;
-	case 3: recv(fd, buf, 1, MSG_DONTWAIT); break;
-	case 4: poll(&p, 1, 1); break;
-	case 5: recvmsg(fd, &m, MSG_DONTWAIT); break;
-	case 6: sendmsg(fd, &m, MSG_DONTWAIT); break;
-	case 7: ioctl(fd, FIONREAD, &n); break;
-	case 8: ioctl(fd, TIOCOUTQ, &n); break;
-	default: recv(fd, buf, BUF, MSG_DONTWAIT | MSG_TRUNC);
+	case 0:
+		send(fd, buf, 30000, MSG_DONTWAIT);
+		break;
+	case 1:
+		recv(fd, buf, BUF, MSG_DONTWAIT);
+		break;
+	case 2:
+		recv(fd, buf, BUF, MSG_DONTWAIT | MSG_PEEK);
+		break;
+	case 3:
+		recv(fd, buf, 1, MSG_DONTWAIT);
+		break;
+	case 4:
+		poll(&p, 1, 1);
+		break;
+	case 5:
+		recvmsg(fd, &m, MSG_DONTWAIT);
+		break;
+	case 6:
+		sendmsg(fd, &m, MSG_DONTWAIT);
+		break;
+	case 7:
+		ioctl(fd, FIONREAD, &n);
+		break;
+	case 8:
+		ioctl(fd, TIOCOUTQ, &n);
+		break;
+	default:
+		recv(fd, buf, BUF, MSG_DONTWAIT | MSG_TRUNC);
 	}
 }
 
@@ -415,9 +435,9 @@ poke(int port, int ms)
 	while (clock_ms() < end) {
 		int64_t stop = clock_ms() + 300;
 		struct sockaddr_in a = address(port);
-		struct timeval tv = { .tv_usec = 2000 };
-		struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT |
-			EPOLLRDHUP };
+		struct timeval tv = {.tv_usec = 2000};
+		struct epoll_event ev = {
+			.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP};
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
 		int ep = epoll_create1(EPOLL_CLOEXEC);
 
@@ -465,7 +485,7 @@ main(int argc, char **argv)
 		struct stream s[64];
 
 		for (int i = 0; i < n && i < 64; i++) {
-			s[i] = (struct stream){ port, bytes, (uint64_t)i + 1 };
+			s[i] = (struct stream){port, bytes, (uint64_t)i + 1};
 			if (pthread_create(&t[i], NULL, stream, &s[i]) != 0)
 				die("pthread_create");
 		}

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LIMIT_S	20
+#define LIMIT_S 20
 
 static struct sockaddr_in sa;
 
@@ -71,8 +71,9 @@ serve(int l, uid_t uid)
 	for (;;) {
 		int c = accept(l, NULL, NULL);
 
-		if (c < 0 || pthread_create(&th, NULL, echo,
-		    (void *)(intptr_t)c) != 0)
+		if (c < 0 ||
+			pthread_create(&th, NULL, echo, (void *)(intptr_t)c) !=
+				0)
 			_exit(2);
 	}
 }
@@ -102,8 +103,8 @@ static void
 look_on(int c)
 {
 	/* Time for a look, not for a sleep. */
-	struct timespec ns = { 0, 10000 };
-	struct pollfd p = { c, POLLIN, 0 };
+	struct timespec ns = {0, 10000};
+	struct pollfd p = {c, POLLIN, 0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
@@ -121,7 +122,7 @@ stuck(int sig)
 }
 
 /* More than the waiting places of a process. */
-#define SLEEPERS	70
+#define SLEEPERS 70
 
 static int quiet;
 static int asleep;
@@ -146,7 +147,7 @@ kmap_testpoint(const char *name, int fd)
 static void *
 sleeper(void *arg)
 {
-	struct pollfd p = { quiet, POLLIN, 0 };
+	struct pollfd p = {quiet, POLLIN, 0};
 
 	(void)arg;
 	poll(&p, 1, -1);
@@ -162,7 +163,7 @@ on_usr1(int sig)
 static int
 nap(int c)
 {
-	struct sigaction a = { .sa_handler = on_usr1 };
+	struct sigaction a = {.sa_handler = on_usr1};
 	pthread_attr_t at;
 	pthread_t th;
 	char b;
@@ -191,7 +192,7 @@ napper(void *arg)
 int
 main(int argc, char **argv)
 {
-	struct sched_param last = { 0 };
+	struct sched_param last = {0};
 	socklen_t len = sizeof(sa);
 	int l = socket(AF_INET, SOCK_STREAM, 0), a, b;
 	pid_t server, child;
@@ -201,7 +202,7 @@ main(int argc, char **argv)
 	sa.sin_family = AF_INET;
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (bind(l, (void *)&sa, sizeof(sa)) != 0 || listen(l, 8) != 0 ||
-	    getsockname(l, (void *)&sa, &len) != 0)
+		getsockname(l, (void *)&sa, &len) != 0)
 		return 2;
 	if ((server = fork()) == 0)
 		serve(l, (uid_t)atoi(argv[1]));

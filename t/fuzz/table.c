@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The parser of tables, fed with whatever. Linked with -fsanitize=fuzzer
  * -DFUZZER it is a target of libFuzzer. Alone:

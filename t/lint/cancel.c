@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Blocking calls are cancellation points, cleanup handlers run, and the same
  * call through syscall(2) is none.

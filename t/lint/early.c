@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Preloaded behind libkmapemu.so, so that its constructor runs before that
  * library's: every pointer to libc is still unresolved. Its allocator makes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Calls every exported name of libkmapemu.so once, and every syscall whose
  * libc function is wrapped through syscall(2). Most are called in a way that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Preloaded behind libkmapemu.so: stands for libc and counts what arrives.
  * The counts lie in shared memory, so that children's calls are counted.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef KMAP_T_SPY_H
 #define KMAP_T_SPY_H
 

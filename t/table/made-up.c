@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * made-up RUN TABLE: events that nobody recorded, into the table's sink. RUN
  * is 1 or 2: what may differ between two runs of one program (pids, fds,

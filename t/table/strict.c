@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * strict listen PORT	answers one client with what it said, until it ends
  * strict connect PORT	says and hears 200 lines

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * made-up SCENE FILE [CALLS]: events that nobody recorded, for the picture.
  *	small	a client, a proxy and a server: two hops, one request

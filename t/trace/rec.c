@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What t7010-recorder.t traces: each word of the command line is one program.
  * What it prints is the same in every run, traced or not.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Stands between the recorder and libkmapemu.so, and makes one thing on Kmap
  * other than it is on TCP, as $SPOIL says:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Connections of a twin test: made, brought onto the rings, or held on TCP.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * socket, connect, listen, accept: the kernel's own affair before an upgrade,
  * and it must stay so.

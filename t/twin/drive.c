@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The driver of the twin tests: runs each case on plain TCP and under the
  * preload, compares what was said, looks into the library's own statistics,

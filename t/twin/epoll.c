@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * epoll beyond level-triggered waiting: edges, ONESHOT, EXCLUSIVE, book-
  * keeping, several sets, data, closed numbers, threads.
@@ -1054,8 +1055,8 @@ CASE(epoll_signal, gap, 0)
 		t = (struct timeval){5, 0};
 		FD_ZERO(&r);
 		FD_SET(c->fd, &r);
-		t_ret("select", select(c->fd + 1, &r, NULL, NULL, i ? NULL :
-			&t));
+		t_ret("select",
+			select(c->fd + 1, &r, NULL, NULL, i ? NULL : &t));
 		tw_signal_done();
 	}
 	tw_catch(SIGUSR1, 0);
@@ -1409,8 +1410,9 @@ CASE(epoll_fork, wakes, F_NOUP)
 	pid = fork();
 	if (pid == 0) {
 		tw_asleep_in(parent, tid);
-		_exit(epoll_ctl(ep, MOD, c->fd, &(struct epoll_event){
-			.events = IN, .data.u64 = 2}) != 0);
+		_exit(epoll_ctl(ep, MOD, c->fd,
+			      &(struct epoll_event){
+				      .events = IN, .data.u64 = 2}) != 0);
 	}
 	see(ep, 10000);
 	waitpid(pid, &st, 0);
@@ -1424,8 +1426,8 @@ CASE(epoll_fork, wakes, F_NOUP)
 		_exit(0);
 	}
 	tw_asleep_in(pid, pid);
-	if (epoll_ctl(ep, MOD, c->fd, &(struct epoll_event){.events = IN,
-		.data.u64 = 4}))
+	if (epoll_ctl(ep, MOD, c->fd,
+		    &(struct epoll_event){.events = IN, .data.u64 = 4}))
 		T("MOD failed");
 	waitpid(pid, &st, 0);
 	t_ret("child", st);

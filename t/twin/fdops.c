@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * dup, fork, close: what shares an endpoint, and how it ends.
  */
@@ -516,12 +517,14 @@ CASE(fork, spawned, F_TCP)
 			tw_fault("memfd");
 		posix_spawn_file_actions_init(&fa);
 		posix_spawn_file_actions_adddup2(&fa, file, 9);
-		T("adddup2 %s", t_err(posix_spawn_file_actions_adddup2(&fa,
-			c->fd, as[i])));
+		T("adddup2 %s",
+			t_err(posix_spawn_file_actions_adddup2(
+				&fa, c->fd, as[i])));
 		if (c->fd != as[i])
 			posix_spawn_file_actions_addclose(&fa, c->fd);
-		T("spawn %s", t_err(posix_spawn(&pid, "/bin/sh", &fa, NULL,
-			argv, environ)));
+		T("spawn %s",
+			t_err(posix_spawn(
+				&pid, "/bin/sh", &fa, NULL, argv, environ)));
 		posix_spawn_file_actions_destroy(&fa);
 		tw_tcp_ok(c);
 		p_do(OP_SEND, c, 10, 0, 0);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The names that a fortified build calls: __read_chk, __recv_chk,
  * __recvfrom_chk, __poll_chk, __ppoll_chk, __fdelt_chk. Compiled with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The names that a build with -D_FILE_OFFSET_BITS=64 calls: fcntl64,
  * sendfile64, preadv64v2, pwritev64v2, fstat64 by its plain name.

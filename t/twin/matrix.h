@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rows of the two matrices, which other files (fortified, large-file) add. */
 #ifndef MATRIX_H
 #define MATRIX_H

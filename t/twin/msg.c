@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Vectors, several messages, addresses and control data, and what sendfile
  * and splice have of their own.

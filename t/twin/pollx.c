@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * poll and select on many fds, beside other fds, with masks and bad use.
  */

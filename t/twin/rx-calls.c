@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The calls that receive, in one form: rows of the matrix of rx.c.
  */

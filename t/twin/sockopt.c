@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Options, names, ioctl, fcntl and fstat of an upgraded endpoint.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Threads on one endpoint, and streams of both ends at once.
  */

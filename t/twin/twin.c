@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The subject of a twin test: what it says, and how it waits. See twin.h.
  */
@@ -82,8 +83,8 @@ void
 tw_signal_done(void)
 {
 	if (tw->mode == MODE_BEFORE || tw->mode == MODE_MIDDLE)
-		T("signal %s", atomic_exchange(&raiser, 0) ? "did not come" :
-			"came");
+		T("signal %s",
+			atomic_exchange(&raiser, 0) ? "did not come" : "came");
 	else {
 		p_end();
 		T("signal came");

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Twin tests: a case runs once on plain TCP and again under the preload, and
  * whatever it says must be the same. A case therefore says only what Linux

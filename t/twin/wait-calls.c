@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The calls that wait, in one form: rows of the matrix of wait.c.
  */

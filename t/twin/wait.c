@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The conditions under which every call that waits is looked at: columns of a
  * matrix, whose rows are the calls. "poll.fin" is one cell and one case.

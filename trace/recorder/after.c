@@ -319,8 +319,7 @@ message(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 		}
 	}
 	if (!begin(&o, c, fn, sys, nargs, a,
-		    slices_room(c, &s) + ITEM(al) +
-			    ITEM(nfds * sizeof(int))))
+		    slices_room(c, &s) + ITEM(al) + ITEM(nfds * sizeof(int))))
 		return;
 	if (al)
 		put(&o, c, TRACE_ITEM_ADDR, 1, m.msg_name, al);
@@ -550,8 +549,7 @@ moved(struct kt_call *c, enum kt_name fn, int sys, unsigned int nargs,
 	size_t n = data_len(c->r);
 	struct out o;
 
-	if (!begin(&o, c, fn, sys, nargs, a,
-		    (n ? ITEM(n) : 0) + hash_room(c)))
+	if (!begin(&o, c, fn, sys, nargs, a, (n ? ITEM(n) : 0) + hash_room(c)))
 		return;
 	put(&o, c, TRACE_ITEM_DATA, 1, v.iov_base, n);
 	put_hash(&o, c, 1, &v, 1, c->r);
