@@ -7,13 +7,13 @@ fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
 fault_duel_LDFLAGS = -rdynamic
 fault_duel_LDADD = libtap.la -lpthread
-fault_serve_SOURCES = fault/serve.c
+fault_serve_SOURCES = fault/serve.c fault/net.h
 fault_serve_LDADD = -lpthread
-fault_hostile_SOURCES = fault/hostile.c
+fault_hostile_SOURCES = fault/hostile.c fault/net.h
 fault_hostile_LDADD = $(top_builddir)/src/libkmap.la -lpthread
 fault_hidden_SOURCES = fault/hidden.c
 fault_inject_SOURCES = fault/inject.c
-fault_family_SOURCES = fault/family.c
+fault_family_SOURCES = fault/family.c fault/net.h
 fault_family_LDADD =
 fault_restart_SOURCES = fault/restart.c
 fault_restart_LDADD = -lpthread

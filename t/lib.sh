@@ -294,6 +294,17 @@ listens()
 		/proc/self/net/tcp /proc/self/net/tcp6
 }
 
+# port_of FILE: what a server writes there once it listens
+port_of()
+{
+	local i
+	for ((i = 0; i < 400; i++)); do
+		[ ! -s "$1" ] || break
+		sleep 0.025
+	done
+	cat "$1"
+}
+
 # wait_port PORT [NAME]: until somebody listens there, 30 s at most; with the
 # name of a started program it gives up when that has died
 wait_port()

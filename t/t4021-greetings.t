@@ -9,16 +9,6 @@ serve=$builddir/fault/serve
 hostile=$builddir/fault/hostile
 export KMAP_UPGRADE=now KMAP_LOG=error
 
-port_of()
-{
-	local i
-	for ((i = 0; i < 400; i++)); do
-		[ ! -s "$1" ] || break
-		sleep 0.025
-	done
-	cat "$1"
-}
-
 paired()
 {
 	stats_sum "$1" connections_paired

@@ -10,16 +10,6 @@ inject=$builddir/fault/inject
 export KMAP_UPGRADE=now KMAP_RING=65536 KMAP_LOG=error
 lib=$(kmap_preload)
 
-port_of()
-{
-	local i
-	for ((i = 0; i < 400; i++)); do
-		[ ! -s "$1" ] || break
-		sleep 0.025
-	done
-	cat "$1"
-}
-
 # LeakSanitizer looks for leaks at the end of a process by a tracer of its own:
 # it gives up, with status 1, where somebody traces the process already, and
 # where it gets no fd or no thread any more. So it is off for the processes that

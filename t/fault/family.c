@@ -25,42 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net.h"
+
 #define PINGS 6
-
-static void
-die(const char *what)
-{
-	fprintf(stderr, "family: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static struct sockaddr_in
-address(int port)
-{
-	return (struct sockaddr_in){.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-static int
-listen_at(const char *file)
-{
-	struct sockaddr_in a = address(0);
-	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-	char tmp[4096];
-	FILE *f;
-
-	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, 64) != 0 ||
-		getsockname(l, (void *)&a, &len) != 0)
-		die("listen");
-	snprintf(tmp, sizeof(tmp), "%s.new", file);
-	f = fopen(tmp, "w");
-	if (f == NULL || fprintf(f, "%d\n", ntohs(a.sin_port)) < 0 ||
-		fclose(f) != 0 || rename(tmp, file) != 0)
-		die(file);
-	return l;
-}
 
 static char
 answer(int fd)
@@ -134,7 +101,7 @@ serve(int fd)
 static void
 server(const char *file)
 {
-	int l = listen_at(file);
+	int l = listen_at(file, 64);
 
 	for (;;) {
 		int fd = accept(l, NULL, NULL);

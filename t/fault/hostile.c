@@ -46,6 +46,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net.h"
 #include "addr.h"
 #include "layout.h"
 
@@ -55,13 +56,6 @@
 
 static uint64_t seed;
 
-static void
-die(const char *what)
-{
-	fprintf(stderr, "hostile: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 static uint64_t
 rnd(void)
 {
@@ -69,14 +63,6 @@ rnd(void)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	return seed;
-}
-
-static struct sockaddr_in
-address(int port)
-{
-	return (struct sockaddr_in){.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static int
@@ -92,30 +78,6 @@ dial(int port, int from)
 		connect(fd, (void *)&a, sizeof(a)) != 0)
 		die("connect");
 	return fd;
-}
-
-static int
-listen_at(const char *file)
-{
-	struct sockaddr_in a = address(0);
-	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-	char tmp[4096];
-	FILE *f;
-
-	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, 64) != 0 ||
-		getsockname(l, (void *)&a, &len) != 0)
-		die("listen");
-	if (file == NULL)
-		return l;
-	snprintf(tmp, sizeof(tmp), "%s.new", file);
-	f = fopen(tmp, "w");
-	if (f == NULL)
-		die(tmp);
-	fprintf(f, "%d\n", ntohs(a.sin_port));
-	if (fclose(f) != 0 || rename(tmp, file) != 0)
-		die(file);
-	return l;
 }
 
 static int
@@ -586,7 +548,7 @@ static int
 server(const char *file, uint64_t writes)
 {
 	uint64_t done = 0, conns = 0;
-	int l = listen_at(file);
+	int l = listen_at(file, 64);
 	struct seg s;
 
 	while (done < writes) {
@@ -728,7 +690,7 @@ count_fds(pid_t pid)
 static int
 greet_one(const char *file, const char *variant)
 {
-	int fd = accept(listen_at(file), NULL, NULL), sock = -1, before = 0;
+	int fd = accept(listen_at(file, 64), NULL, NULL), sock = -1, before = 0;
 	int after = 0, rounds = 0;
 	struct kmap_tuple t;
 	struct ucred c = {0};
@@ -1021,7 +983,7 @@ squat(int from, int to, uid_t uid, const char *file)
 	if (setgid(uid) != 0 || setuid(uid) != 0)
 		die("setuid");
 	/* A connection of its own from that very port, to elsewhere. */
-	l = listen_at(NULL);
+	l = listen_at(NULL, 64);
 	if (getsockname(l, (void *)&a, &len) != 0)
 		die("getsockname");
 	dial(ntohs(a.sin_port), from);

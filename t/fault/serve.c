@@ -45,24 +45,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net.h"
 #include "../pattern.h"
 
 #define BUF 65536
-
-static void
-die(const char *what)
-{
-	fprintf(stderr, "serve: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static struct sockaddr_in
-address(int port)
-{
-	return (struct sockaddr_in){.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
 
 /* ---- the server ---- */
 
@@ -162,22 +148,7 @@ echo_sets(int l)
 static void
 echo(const char *file, int blocking)
 {
-	struct sockaddr_in a = address(0);
-	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-	char tmp[4096];
-	FILE *f;
-
-	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, 512) != 0 ||
-		getsockname(l, (void *)&a, &len) != 0)
-		die("listen");
-	snprintf(tmp, sizeof(tmp), "%s.new", file);
-	f = fopen(tmp, "w");
-	if (f == NULL)
-		die(tmp);
-	fprintf(f, "%d\n", ntohs(a.sin_port));
-	if (fclose(f) != 0 || rename(tmp, file) != 0)
-		die(file);
+	int l = listen_at(file, 512);
 	signal(SIGPIPE, SIG_IGN);
 	if (!blocking)
 		echo_sets(l);

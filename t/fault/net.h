@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the servers of the faults have in common. */
+#ifndef KMAP_T_FAULT_NET_H
+#define KMAP_T_FAULT_NET_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static inline void
+die(const char *what)
+{
+	fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what,
+		strerror(errno));
+	exit(1);
+}
+
+static inline struct sockaddr_in
+address(int port)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+/* A listener on a free port, whose number the file tells, whole or not at
+ * all; NULL: nobody. */
+static inline int
+listen_at(const char *file, int backlog)
+{
+	struct sockaddr_in a = address(0);
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+	char tmp[4096];
+	FILE *f;
+
+	if (l < 0 || bind(l, (void *)&a, len) != 0 || listen(l, backlog) != 0 ||
+		getsockname(l, (void *)&a, &len) != 0)
+		die("listen");
+	if (file == NULL)
+		return l;
+	snprintf(tmp, sizeof(tmp), "%s.new", file);
+	f = fopen(tmp, "w");
+	if (f == NULL)
+		die(tmp);
+	fprintf(f, "%d\n", ntohs(a.sin_port));
+	if (fclose(f) != 0 || rename(tmp, file) != 0)
+		die(file);
+	return l;
+}
+
+#endif
