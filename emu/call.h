@@ -10,6 +10,7 @@
 
 #include "extra.h"
 #include "hook.h"
+#include "preload.h"
 #include "real.h"
 
 #define KMAP_EXPORT __attribute__((visibility("default")))
@@ -35,22 +36,12 @@
 	extern __typeof(name) kmap_self_##name __attribute__((                 \
 		alias(#name), copy(name), visibility("hidden")))
 
-/* What a real call returned, as the layers below the exported name say it. */
+/* What a real call returned, as the layers below the exported name say it;
+ * kmap_errno, the exported functions' last line, is the way back. */
 static inline long
 kmap_ret(long r)
 {
 	return __builtin_expect(r == -1, 0) ? -(long)errno : r;
-}
-
-/* And back: the exported functions' last line. */
-static inline long
-kmap_errno(long r)
-{
-	if (__builtin_expect((unsigned long)r > -4096UL, 0)) {
-		errno = (int)-r;
-		return -1;
-	}
-	return r;
 }
 
 #endif

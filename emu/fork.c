@@ -71,26 +71,7 @@ kmap_vfork_before(void)
 }
 
 #if defined(__x86_64__)
-__asm__(".pushsection .text\n"
-	".p2align 4\n"
-	".globl vfork\n"
-	".type vfork, @function\n"
-	".globl __vfork\n"
-	".type __vfork, @function\n"
-	"vfork:\n"
-	"__vfork:\n"
-	"	.cfi_startproc\n"
-	"	endbr64\n"
-	"	sub $8, %rsp\n"
-	"	.cfi_adjust_cfa_offset 8\n"
-	"	call kmap_vfork_before\n"
-	"	add $8, %rsp\n"
-	"	.cfi_adjust_cfa_offset -8\n"
-	"	jmp *%rax\n"
-	"	.cfi_endproc\n"
-	".size vfork, . - vfork\n"
-	".size __vfork, . - __vfork\n"
-	".popsection\n");
+KMAP_VFORK(kmap_vfork_before);
 #else
 /* vfork(2) may be a fork: the child then has memory of its own. */
 KMAP_EXPORT pid_t

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "preload.h"
+
 /*
  * dlsym may come back to us: it takes locks and may allocate, and an
  * allocator that is preloaded, too, maps memory and reads files. A look-up
@@ -70,16 +72,8 @@ __asm__(".pushsection .text\n"
 #endif
 
 /* A resolver's way out when it finds itself inside dlsym. */
-static long
-fail(long r)
-{
-	if ((unsigned long)r <= -4096UL)
-		return r;
-	errno = -r;
-	return -1;
-}
-
-#define FALL(nr, ...) fail((nr) == -1 ? -ENOSYS : kmap_raw(nr, ##__VA_ARGS__))
+#define FALL(nr, ...)                                                          \
+	kmap_errno((nr) == -1 ? -ENOSYS : kmap_raw(nr, ##__VA_ARGS__))
 #define UNWRAP(...) __VA_ARGS__
 
 /* The two functions that stand in a place before, and instead of, libc's. */

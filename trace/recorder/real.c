@@ -23,15 +23,6 @@ static const char *const names[KT_NAMES] = {
 };
 
 static long
-fail(long r)
-{
-	if ((unsigned long)r <= -4096UL)
-		return r;
-	errno = -r;
-	return -1;
-}
-
-static long
 absent(void)
 {
 	errno = ENOSYS;
@@ -42,7 +33,7 @@ absent(void)
 	static long stub_##name(                                               \
 		long a, long b, long c, long d, long e, long f)                \
 	{                                                                      \
-		return fail(kmap_syscall6(nr, a, b, c, d, e, f));              \
+		return kmap_errno(kmap_syscall6(nr, a, b, c, d, e, f));        \
 	}
 STUB(read, SYS_read)
 STUB(write, SYS_write)
@@ -55,14 +46,14 @@ STUB(prctl, SYS_prctl)
 static long
 stub_open(const char *path, int flags, int mode)
 {
-	return fail(
+	return kmap_errno(
 		kmap_syscall(SYS_openat, AT_FDCWD, path, flags, mode, 0, 0));
 }
 
 static long
 stub_syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
-	return fail(kmap_syscall6(nr, a, b, c, d, e, f));
+	return kmap_errno(kmap_syscall6(nr, a, b, c, d, e, f));
 }
 
 static void *

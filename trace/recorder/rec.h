@@ -22,6 +22,7 @@
 #include "../region.h"
 #include "atom.h"
 #include "base.h"
+#include "preload.h"
 #include "sys.h"
 
 #define KT_EXPORT __attribute__((visibility("default")))

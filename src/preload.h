@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What every library needs that stands in front of libc: the one that
+ * emulates and the one that records. Nothing of src itself uses it.
+ */
+#ifndef KMAP_PRELOAD_H
+#define KMAP_PRELOAD_H
+
+#include <errno.h>
+
+/* What the kernel or a layer below said, as libc's functions say it. Only
+ * functions with exported names may write errno. */
+static inline long
+kmap_errno(long r)
+{
+	if (__builtin_expect((unsigned long)r > -4096UL, 0)) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+#if defined(__x86_64__)
+/*
+ * vfork and __vfork. The child returns first and uses the stack: no frame of
+ * ours stays. `before`, a hidden function, gives libc's.
+ */
+/* clang-format off */
+#define KMAP_VFORK(before)                                                     \
+	__asm__(".pushsection .text\n"                                         \
+		".p2align 4\n"                                                 \
+		".globl vfork\n"                                               \
+		".type vfork, @function\n"                                     \
+		".globl __vfork\n"                                             \
+		".type __vfork, @function\n"                                   \
+		"vfork:\n"                                                     \
+		"__vfork:\n"                                                   \
+		"	.cfi_startproc\n"                                      \
+		"	endbr64\n"                                             \
+		"	sub $8, %rsp\n"                                        \
+		"	.cfi_adjust_cfa_offset 8\n"                            \
+		"	call " #before "\n"                                    \
+		"	add $8, %rsp\n"                                        \
+		"	.cfi_adjust_cfa_offset -8\n"                           \
+		"	jmp *%rax\n"                                           \
+		"	.cfi_endproc\n"                                        \
+		".size vfork, . - vfork\n"                                     \
+		".size __vfork, . - __vfork\n"                                 \
+		".popsection\n")
+/* clang-format on */
+#endif
+
+#endif
