@@ -17,7 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/vfs.h>
 
 #ifndef MADV_DONTDUMP
@@ -167,14 +166,9 @@ link_map(struct kmap_link *l, int memfd)
 static int
 file_may_grow(uint64_t size)
 {
-	struct rlimit rl;
+	uint64_t limit;
 
-	/* Over it the kernel raises SIGXFSZ, which kills the application. */
-	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) ==
-			0 &&
-		rl.rlim_cur < size)
-		return -EFBIG;
-	return 0;
+	return kmap_sys_file_limit(&limit) == 0 && limit < size ? -EFBIG : 0;
 }
 
 struct kmap_link *

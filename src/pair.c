@@ -668,7 +668,8 @@ greeted(struct kmap_ent *e, int fd)
 	l->peer_uid = uid;
 	kmap_link_lead(l, &e->ep->tuple.to);
 	l->translated = e->ep->translated;
-	l->listener = kmap_listener(&e->ep->tuple.to);
+	if (uid != own_uid())
+		l->listener = kmap_listener(&e->ep->tuple.to);
 	if (n == 2)
 		l->peer_fd[KMAP_PLACE_COMMON] = kmap_fd_hide(fds[1]);
 	kmap_sys_close(fds[0]);

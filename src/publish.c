@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
@@ -37,17 +36,6 @@ room_for(uint32_t conns)
 		(uint64_t)conns * sizeof(struct kmap_pub_conn);
 }
 
-/* Over RLIMIT_FSIZE the kernel raises SIGXFSZ, which kills. */
-static bool
-may_size(uint64_t size)
-{
-	struct rlimit rl;
-
-	return kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) ==
-		0 &&
-		rl.rlim_cur >= size;
-}
-
 static int
 put_under(int flags, int fd)
 {
@@ -65,9 +53,10 @@ put_under(int flags, int fd)
 static int
 make_file(void)
 {
+	uint64_t limit;
 	int fd, r;
 
-	if (!may_size(sizeof(kmap_published)))
+	if (kmap_sys_file_limit(&limit) != 0 || limit < sizeof(kmap_published))
 		return -1;
 	fd = kmap_sys_raise(kmap_syscall(SYS_memfd_create, KMAP_PUB_NAME,
 		MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0));

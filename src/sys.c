@@ -52,17 +52,25 @@ kmap_sys_poll1(int fd, int want)
 	return r < 0 ? (int)r : r == 0 ? 0 : p.revents;
 }
 
+int
+kmap_sys_file_limit(uint64_t *bytes)
+{
+	struct rlimit rl;
+	long r = kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0);
+
+	*bytes = r == 0 ? rl.rlim_cur : 0;
+	return (int)r;
+}
+
 ssize_t
 kmap_sys_append(int fd, const void *buf, size_t n)
 {
-	struct rlimit rl;
 	struct stat st;
+	uint64_t limit;
 
-	if (kmap_syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &rl, 0, 0) ==
-			0 &&
-		rl.rlim_cur != RLIM_INFINITY &&
+	if (kmap_sys_file_limit(&limit) == 0 && limit != RLIM_INFINITY &&
 		kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
-		S_ISREG(st.st_mode) && (uint64_t)st.st_size + n > rl.rlim_cur)
+		S_ISREG(st.st_mode) && (uint64_t)st.st_size + n > limit)
 		return -EFBIG;
 	return kmap_sys_write(fd, buf, n);
 }

@@ -221,8 +221,10 @@ kmap_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Appends to a file, unless RLIMIT_FSIZE forbids: then the kernel would raise
- * SIGXFSZ, which kills the application. */
+/* RLIMIT_FSIZE. Whoever makes a file larger meets SIGXFSZ, which kills the
+ * application. -errno: it cannot be asked. */
+int kmap_sys_file_limit(uint64_t *bytes);
+/* Appends to a file, unless that limit forbids (-EFBIG). */
 ssize_t kmap_sys_append(int fd, const void *buf, size_t n);
 
 /*
