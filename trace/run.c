@@ -92,44 +92,53 @@ trace_run_sink(void)
 	return &sink;
 }
 
-/* Whether the process has the region mapped. */
+/* Whether a part of /proc/PID/FILE, each up to `end`, holds the text. */
 static bool
-carries(const char *pid, const char *region)
+holds(const char *pid, const char *file, int end, const char *text)
 {
-	char path[64], line[4352];
+	char path[64], *part = NULL;
 	bool found = false;
+	size_t room = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, file);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
-	while (!found && fgets(line, sizeof(line), f))
-		found = strstr(line, region) != NULL;
+	while (!found && getdelim(&part, &room, end, f) > 0)
+		found = strstr(part, text) != NULL;
+	free(part);
 	fclose(f);
 	return found;
 }
 
 /*
  * A child that was forked and has called nothing yet has not been announced,
- * but it has its parent's mapping.
+ * but it has its parent's mapping. True: another one has only the word of it
+ * in its environment, because its program was executed just now (or takes no
+ * recorder).
  */
-static void
+static bool
 watch_silent(const char *region, pid_t tracer)
 {
 	DIR *dir = opendir("/proc");
+	bool starting = false;
 	struct dirent *e;
 	pid_t pid;
 
 	if (!dir)
-		return;
+		return false;
 	while ((e = readdir(dir))) {
 		pid = atoi(e->d_name);
-		if (pid > 0 && pid != getpid() && pid != tracer &&
-			carries(e->d_name, region))
+		if (pid <= 0 || pid == getpid() || pid == tracer)
+			continue;
+		if (holds(e->d_name, "maps", '\n', region))
 			watch(pid);
+		else
+			starting |= holds(e->d_name, "environ", 0, region);
 	}
 	closedir(dir);
+	return starting;
 }
 
 static void
@@ -336,15 +345,16 @@ say_left(const char *name)
 	buf_free(&b);
 }
 
-/* Whether anything that is traced still runs. */
+/* Whether anything that is traced still runs, or *starting to. */
 static bool
-any_left(const struct trace_run *r)
+any_left(const struct trace_run *r, bool *starting)
 {
+	*starting = false;
 	if (r->ptrace && !trace_ptrace_ended(r->ptrace))
 		return true;
 	if (still_running())
 		return true;
-	watch_silent(trace_drain_path(r->drain),
+	*starting = watch_silent(trace_drain_path(r->drain),
 		r->ptrace ? trace_ptrace_tracer(r->ptrace) : 0);
 	/* In the middle of an exec a process has no mapping; it was announced
 	 * before, though. */
@@ -357,11 +367,11 @@ static void
 follow_rest(const struct trace_run *r)
 {
 	uint64_t since = now_ms();
-	bool said = r->quiet;
+	bool said = r->quiet, starting;
 
-	/* A child in the middle of its first exec carries nothing: who has
-	 * more to do than to end can wait for it. */
-	while (any_left(r) || (r->each && now_ms() - since < 200)) {
+	/* Who has executed its program just now is waited for a little. */
+	while (any_left(r, &starting) ||
+		((starting || r->each) && now_ms() - since < 200)) {
 		if (asked) {
 			if (!r->quiet)
 				say("detached from what runs on");
