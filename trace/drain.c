@@ -278,55 +278,62 @@ trace_drain_path(const struct trace_drain *d)
 	return d->path;
 }
 
-const char *
-trace_drain_library(void)
+char *
+trace_library(const char *variable, const char *built, const char *name)
 {
-	static char found[4096];
-	const char *own = getenv("KMAP_TRACE_LIB");
-	char exe[2048];
+	const char *own = getenv(variable);
+	char exe[2048], *p, *found;
 	ssize_t n;
-	char *p;
 
 	if (own)
-		snprintf(found, sizeof(found), "%s", own);
-	else {
-		n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-		exe[n < 0 ? 0 : n] = 0;
-		p = strrchr(exe, '/');
-		if (p)
-			*p = 0;
-		/* Of the build tree, and only there. */
-		n = strlen(exe);
-		if (n > 6 && !strcmp(exe + n - 6, "/.libs"))
-			exe[n - 6] = 0;
-		snprintf(found, sizeof(found), "%s/.libs/libkmaptrace.so", exe);
-		if (access(found, R_OK))
-			snprintf(found, sizeof(found), "%s",
-				KMAP_LIBDIR "/libkmaptrace.so");
-	}
-	if (access(found, R_OK)) {
-		say(found, errno);
-		return NULL;
-	}
+		return must(strdup(own));
+	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	exe[n < 0 ? 0 : n] = 0;
+	/* dir/trace/kmap-trace, or libtool's dir/trace/.libs/kmap-trace */
+	p = strrchr(exe, '/');
+	if (p)
+		*p = 0;
+	n = strlen(exe);
+	if (n > 6 && !strcmp(exe + n - 6, "/.libs"))
+		exe[n - 6] = 0;
+	if (asprintf(&found, "%s/%s/%s", exe, built, name) < 0)
+		abort();
+	if (!access(found, R_OK))
+		return found;
+	free(found);
+	if (asprintf(&found, KMAP_LIBDIR "/%s", name) < 0)
+		abort();
 	return found;
+}
+
+static char *
+recorder(void)
+{
+	char *found =
+		trace_library("KMAP_TRACE_LIB", ".libs", "libkmaptrace.so");
+
+	if (!access(found, R_OK))
+		return found;
+	say(found, errno);
+	free(found);
+	return NULL;
 }
 
 char *
 trace_drain_preload(const char *old)
 {
-	const char *lib = trace_drain_library();
-	char *v;
+	char *lib = recorder(), *v = NULL;
 
 	if (!lib)
 		return NULL;
 	/* In LD_PRELOAD both end a name, and nothing quotes them. */
 	if (strpbrk(lib, ": ")) {
 		say("the recorder's path must be without blanks and colons", 0);
-		return NULL;
+	} else if (asprintf(&v, "%s%s%s", lib, old && *old ? ":" : "",
+			   old ? old : "") < 0) {
+		v = NULL;
 	}
-	if (asprintf(&v, "%s%s%s", lib, old && *old ? ":" : "",
-		    old ? old : "") < 0)
-		return NULL;
+	free(lib);
 	return v;
 }
 
@@ -1106,12 +1113,6 @@ uint64_t
 trace_drain_lost(const struct trace_drain *d)
 {
 	return d->lost + (d->open ? a_load(&d->r->lost) : 0);
-}
-
-int
-trace_drain_error(const struct trace_drain *d)
-{
-	return d->open ? (int)a_load(&d->r->error) : 0;
 }
 
 void

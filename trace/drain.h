@@ -59,11 +59,11 @@ trace_drain_open(struct trace_drain **d, const struct trace_drain_options *o);
 const char *trace_drain_path(const struct trace_drain *d);
 
 /*
- * The recorder's file: $KMAP_TRACE_LIB, else ../trace/.libs beside the
- * running kmap-trace when it is not installed, else the installed one. NULL
- * with a message when there is none.
+ * A library of ours: what the environment's variable names, else `name` in
+ * `built` beside the running kmap-trace when it is not installed, else the
+ * installed one, there or not. The caller frees it.
  */
-const char *trace_drain_library(void);
+char *trace_library(const char *variable, const char *built, const char *name);
 
 /*
  * The value of LD_PRELOAD: the recorder, then what was there (old may be NULL
@@ -97,9 +97,6 @@ bool trace_drain_waiting(const struct trace_drain *d);
 
 /* Calls that a recorder saw and could not record. */
 uint64_t trace_drain_lost(const struct trace_drain *d);
-
-/* errno of the recording that broke off, or 0. */
-int trace_drain_error(const struct trace_drain *d);
 
 /*
  * Tells the recorders to stop (programs that run on do so unrecorded), drains

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "decode.h"
@@ -20,6 +19,7 @@
 #include "run.h"
 #include "sinks.h"
 #include "symbol.h"
+#include "sys.h"
 #include "table.h"
 #include "twin.h"
 
@@ -30,15 +30,6 @@ static struct tally {
 	uint64_t begun;
 	char *exe; /* of the first */
 } tally;
-
-static uint64_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 static void
 tally_call(void *arg, const struct trace_call *c)
@@ -242,8 +233,8 @@ snapshot_done(bool wait)
 		return false;
 	snapshot.pid = 0;
 	/* Never more than a twentieth of one processor. */
-	took = now() - snapshot.begun;
-	snapshot.next = now() + 20 * took;
+	took = kmap_now() - snapshot.begun;
+	snapshot.next = kmap_now() + 20 * took;
 	return true;
 }
 
@@ -252,10 +243,10 @@ snapshot_tick(void *arg)
 {
 	(void)arg;
 	if (!snapshot_done(false) || !snapshot.table.len ||
-		snapshot.calls == tally.calls || now() < snapshot.next)
+		snapshot.calls == tally.calls || kmap_now() < snapshot.next)
 		return;
 	snapshot.calls = tally.calls;
-	snapshot.begun = now();
+	snapshot.begun = kmap_now();
 	snapshot.made = true;
 	snapshot.pid = fork();
 	if (!snapshot.pid)
@@ -440,7 +431,7 @@ report(const struct trace_opts *o, const struct trace_run *r, int status)
 	say("%s: %llu call%s of %u program%s in %.1f s%s", name,
 		(unsigned long long)tally.calls, plural(tally.calls),
 		tally.processes, plural(tally.processes),
-		(now() - tally.begun) / 1e9, how);
+		(kmap_now() - tally.begun) / 1e9, how);
 	if (r->ptrace && r->drain)
 		report_coverage(o, r->ptrace);
 	if (r->ptrace)
@@ -506,7 +497,7 @@ trace(const struct trace_opts *o)
 			say("--verify: %s", strerror(errno));
 	}
 	trace_program_free(&p);
-	tally.begun = now();
+	tally.begun = kmap_now();
 	status = verify && !r.ptrace ? -EAGAIN : trace_run(&r);
 	if (status >= 0 && r.ptrace)
 		trace_ptrace_close(r.ptrace, r.drain);
@@ -531,7 +522,7 @@ attach(const struct trace_opts *o)
 	r.ptrace = trace_attach_new(&pconf);
 	if (!r.ptrace)
 		fatal("--attach: %s", strerror(errno));
-	tally.begun = now();
+	tally.begun = kmap_now();
 	if (trace_follow(&r, o->pid) < 0)
 		return EXIT_FAILURE;
 	trace_ptrace_close(r.ptrace, NULL);

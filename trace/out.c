@@ -266,12 +266,6 @@ out_open(const char *path)
 	return o;
 }
 
-const char *
-out_name(const struct trace_out *o)
-{
-	return o->name;
-}
-
 void
 out_flush(struct trace_out *o)
 {

@@ -43,7 +43,6 @@ struct trace_out;
 /* Opens path for writing, close-on-exec; "-" is stdout, NULL is stderr.
  * NULL with errno set if it cannot be. */
 struct trace_out *out_open(const char *path);
-const char *out_name(const struct trace_out *o);
 void out_write(struct trace_out *o, const void *s, size_t n);
 /* What b holds, and empties it. */
 void out_buf(struct trace_out *o, struct trace_buf *b);

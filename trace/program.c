@@ -19,14 +19,6 @@
 /* As much of a script as the kernel looks at (BINPRM_BUF_SIZE). */
 #define SCRIPT_HEAD 256
 
-static const char *
-base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static int
 can_run(const char *file)
 {
@@ -124,7 +116,7 @@ through_env(struct trace_program *p, char *arg, const char *path)
 	char *word, *save = NULL, *file;
 	int rc;
 
-	if (strcmp(base_name(p->file), "env"))
+	if (strcmp(basename(p->file), "env"))
 		return 0;
 	for (word = strtok_r(arg, " \t", &save); word;
 		word = strtok_r(NULL, " \t", &save))
@@ -205,7 +197,7 @@ privilege(const struct trace_program *p, const struct stat *st)
 static enum trace_libc
 which_libc(const char *interp)
 {
-	const char *name = base_name(interp);
+	const char *name = basename(interp);
 
 	if (!*interp)
 		return TRACE_LIBC_NONE;
@@ -263,7 +255,7 @@ machine_name(unsigned machine)
 static void
 explain(struct trace_program *p)
 {
-	const char *name = base_name(p->file);
+	const char *name = basename(p->file);
 	static const char instead[] =
 		"it is traced by ptrace instead, more slowly, and under Kmap "
 		"its connections stay on TCP";
@@ -358,9 +350,9 @@ trace_program_look(struct trace_program *p, const char *name, const char *path,
 	p->go = e.go;
 	p->libc = which_libc(e.interp);
 	/* The loader itself, run as a program, has no interpreter either. */
-	p->is_static = !*e.interp && strncmp(base_name(p->file), "ld", 2);
+	p->is_static = !*e.interp && strncmp(basename(p->file), "ld", 2);
 	if (!*e.interp && !p->is_static)
-		p->libc = which_libc(base_name(p->file));
+		p->libc = which_libc(basename(p->file));
 	snprintf(p->interp, sizeof(p->interp), "%s", e.interp);
 	memcpy(p->build_id, e.build_id, sizeof(p->build_id));
 	read_marks(p, &st);

@@ -135,8 +135,8 @@ sort_fields(const struct kmap_kind *k, struct kmap_value **first)
 	sort_values(first, by_key);
 }
 
-static const char *
-kind_of(const struct kmap_section *s)
+const char *
+tv_kind(const struct kmap_section *s)
 {
 	const char *k = kmap_value_text(s->first, "kind");
 
@@ -147,7 +147,7 @@ kind_of(const struct kmap_section *s)
 static int
 endpoint_order(const struct kmap_section *a, const struct kmap_section *b)
 {
-	const char *x = kind_of(a), *y = kind_of(b);
+	const char *x = tv_kind(a), *y = tv_kind(b);
 	int r = (strcmp(y, "tcp") == 0) - (strcmp(x, "tcp") == 0);
 
 	if (!r)

@@ -26,6 +26,9 @@ tv_list(struct kmap_value **list, const char *key, enum kmap_value_type type);
 /* The section of that name, appended if there is none, or if it is [[ ]]. */
 struct kmap_section *tv_section(struct kmap_section **list, const char *name);
 
+/* What kind of endpoint an [[endpoint]] is: "tcp" where it does not say. */
+const char *tv_kind(const struct kmap_section *s);
+
 /* Sorts everything whose order means nothing: keys, endpoints, sets. */
 void tv_sort(struct kmap_section *list);
 

@@ -51,21 +51,13 @@ member(struct kmap_value *v, const char *key)
 	return NULL;
 }
 
-static const char *
-kind_of(const struct kmap_section *s)
-{
-	const char *k = kmap_value_text(s->first, "kind");
-
-	return k[0] ? k : "tcp";
-}
-
 /* "listen 127.0.0.1:80", "udp connect 127.0.0.53:53" */
 static void
 name_of(const struct kmap_section *s, char *buf, size_t size)
 {
-	bool tcp = strcmp(kind_of(s), "tcp") == 0;
+	bool tcp = strcmp(tv_kind(s), "tcp") == 0;
 
-	snprintf(buf, size, "%s%s%s%s%s", tcp ? "" : kind_of(s), tcp ? "" : " ",
+	snprintf(buf, size, "%s%s%s%s%s", tcp ? "" : tv_kind(s), tcp ? "" : " ",
 		kmap_value_text(s->first, "role"),
 		kmap_value_text(s->first, "address")[0] ? " " : "",
 		kmap_value_text(s->first, "address"));
@@ -79,7 +71,7 @@ same_section(struct kmap_section *list, const struct kmap_section *s)
 			continue;
 		if (!s->kind->many)
 			return list;
-		if (strcmp(kind_of(list), kind_of(s)) == 0 &&
+		if (strcmp(tv_kind(list), tv_kind(s)) == 0 &&
 			strcmp(kmap_value_text(list->first, "role"),
 				kmap_value_text(s->first, "role")) == 0 &&
 			strcmp(kmap_value_text(list->first, "address"),
@@ -237,23 +229,15 @@ join(struct kmap_section *to, struct kmap_section *from)
 	}
 }
 
-static const char *
-base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static bool
 one_program(const struct kmap_table *a, const struct kmap_table *b,
 	const char *path_a, const char *path_b)
 {
-	if (strcmp(base_name(a->exe), base_name(b->exe)) != 0) {
+	if (strcmp(basename(a->exe), basename(b->exe)) != 0) {
 		fprintf(stderr,
 			"kmap-trace: %s is of %s, and %s is of %s: tables of "
 			"one program can be joined\n",
-			path_a, base_name(a->exe), path_b, base_name(b->exe));
+			path_a, basename(a->exe), path_b, basename(b->exe));
 		return false;
 	}
 	if (a->build_id[0] && b->build_id[0] &&
@@ -261,7 +245,7 @@ one_program(const struct kmap_table *a, const struct kmap_table *b,
 		fprintf(stderr,
 			"kmap-trace: %s and %s are of two builds of %s: trace "
 			"again what the older one has\n",
-			path_a, path_b, base_name(a->exe));
+			path_a, path_b, basename(a->exe));
 		return false;
 	}
 	return true;

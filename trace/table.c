@@ -256,14 +256,6 @@ seen_of(uint32_t ep)
 	return &seen[ep];
 }
 
-static const char *
-base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static bool
 is_tcp(const struct trace_endpoint *e)
 {
@@ -954,7 +946,7 @@ table_call(void *arg, const struct trace_call *c)
 			trace_module_at(c->process, c->caller);
 
 		word_add(&f->modules,
-			m && m->path[0] ? base_name(m->path) : "[anon]");
+			m && m->path[0] ? basename(m->path) : "[anon]");
 	}
 	if (f->shape && !(*tally(&t_shapes, fn, shape(f, c)))++)
 		learn_shape(f, c);
@@ -1574,13 +1566,6 @@ put_passing(struct kmap_section **list)
 static void
 put_escapes(struct kmap_section **list)
 {
-	static const char *const causes[] = {
-		[TRACE_LIBC] = "libc",
-		[TRACE_RAW] = "raw",
-		[TRACE_INLINE] = "inline",
-		[TRACE_URING] = "io_uring",
-		[TRACE_EARLY] = "early",
-	};
 	struct kmap_section *s = tv_section(list, "escape");
 	char name[200];
 
@@ -1588,6 +1573,7 @@ put_escapes(struct kmap_section **list)
 		const struct escape *x = &escapes[i];
 		struct words eps = {0};
 		struct kmap_value *v;
+		const char *cause = trace_escape_name(x->cause);
 		bool matters = x->matters;
 
 		for (size_t k = 0; k < x->neps; k++) {
@@ -1601,11 +1587,11 @@ put_escapes(struct kmap_section **list)
 				seen_of(e->id)->kinds & 1u << TRACE_TCP)
 				matters = true;
 		}
-		snprintf(name, sizeof(name), "%s %s%s%s", causes[x->cause],
+		snprintf(name, sizeof(name), "%s %s%s%s", cause,
 			trace_sys_name(x->sys), x->via[0] ? " via " : "",
 			x->via);
 		v = tv_list(&s->first, name, KMAP_INLINE);
-		tv_string(&v->first, "cause", causes[x->cause]);
+		tv_string(&v->first, "cause", cause);
 		tv_integer(&v->first, "count", (int64_t)x->count);
 		put_words(&v->first, "endpoints", &eps);
 		tv_string(&v->first, "sys", trace_sys_name(x->sys));
@@ -1675,7 +1661,7 @@ imports_of(const char *path)
 			continue;
 		/* It may move them all. */
 		k = function(list[i].name, list[i].version);
-		word_add(&fns[k].modules, base_name(path));
+		word_add(&fns[k].modules, basename(path));
 	}
 	if (n >= 0)
 		free(list);
@@ -1693,7 +1679,7 @@ look_at_imports(void)
 			const char *path = images[i].p->modules[k].path;
 			size_t before = done.n;
 
-			if (path[0] != '/' || is_libc(base_name(path)))
+			if (path[0] != '/' || is_libc(basename(path)))
 				continue;
 			word_add(&done, path);
 			if (done.n != before)
@@ -1711,7 +1697,7 @@ libc_of(const struct trace_process *p)
 	char own[4096], its[4096];
 
 	for (size_t i = 0; p && i < p->nmodules; i++) {
-		if (strncmp(base_name(p->modules[i].path), "libc.so.6", 9))
+		if (strncmp(basename(p->modules[i].path), "libc.so.6", 9))
 			continue;
 		/* Its version is known where it is this program's own. */
 		if (dladdr((void *)gnu_get_libc_version, &d) &&
@@ -1847,7 +1833,7 @@ table_finish(void *arg)
 		buf_str(&name, conf.path);
 	else
 		buf_fmt(&name, "%s.kmap",
-			base_name(conf.argv ? conf.argv[0] : main->exe));
+			basename(conf.argv ? conf.argv[0] : main->exe));
 	r = tv_write(name.s, text, n, &result.unchanged);
 	free(text);
 	if (r == 0)

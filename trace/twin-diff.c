@@ -93,17 +93,6 @@ twin_last(void)
 	return arm->last;
 }
 
-uint64_t
-twin_bytes(enum twin_arm a)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	for (i = 0; i < arms[a].n; i++)
-		n += arms[a].conns[i]->in.bytes + arms[a].conns[i]->out.bytes;
-	return n;
-}
-
 /* Taking down */
 
 static struct conn *

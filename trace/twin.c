@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drain.h"
 #include "out.h"
 #include "run.h"
+#include "sys.h"
 
 #define EMULATION "libkmapemu.so"
 
@@ -52,43 +52,6 @@ struct run {
 static char *preload, *emulation;
 static char *upgrade, *stats_before;
 static char stats[2][4096]; /* of the program, of the load */
-
-static uint64_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-/* libkmapemu.so: $KMAP_EMU_LIB, that of the build tree, the installed one. */
-static char *
-find_emulation(void)
-{
-	const char *own = getenv("KMAP_EMU_LIB");
-	struct trace_buf b = {0};
-	char exe[2048], *p;
-	ssize_t n;
-
-	if (own)
-		return xstrdup(own);
-	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	exe[n < 0 ? 0 : n] = 0;
-	/* dir/trace/kmap-trace, or libtool's dir/trace/.libs/kmap-trace */
-	p = strrchr(exe, '/');
-	if (p)
-		*p = 0;
-	n = strlen(exe);
-	if (n > 6 && !strcmp(exe + n - 6, "/.libs"))
-		exe[n - 6] = 0;
-	buf_fmt(&b, "%s/../emu/.libs/" EMULATION, exe);
-	if (!access(b.s, R_OK))
-		return b.s;
-	b.len = 0;
-	buf_str(&b, KMAP_LIBDIR "/" EMULATION);
-	return b.s;
-}
 
 /* LD_PRELOAD: what the user has in it, without the emulation or with it. */
 static void
@@ -192,7 +155,7 @@ static void
 enter(struct run *r, enum stage stage)
 {
 	r->stage = stage;
-	r->since = now();
+	r->since = kmap_now();
 }
 
 static void
@@ -211,15 +174,16 @@ is_up(struct run *r)
 	if (!twin_listens())
 		return false;
 	if (!r->since)
-		r->since = now();
-	return trace_drain_waiting(r->drain) || now() - r->since > LISTENS_ONLY;
+		r->since = kmap_now();
+	return trace_drain_waiting(r->drain) ||
+		kmap_now() - r->since > LISTENS_ONLY;
 }
 
 static void
 each(void *arg, pid_t pid)
 {
 	struct run *r = arg;
-	uint64_t t = now();
+	uint64_t t = kmap_now();
 
 	if (trace_run_interrupted())
 		end_drive(r, 0);
@@ -528,7 +492,7 @@ twin_run(const struct trace_opts *o)
 	upgrade = old ? xstrdup(old) : NULL;
 	old = getenv("KMAP_STATS");
 	stats_before = old ? xstrdup(old) : NULL;
-	emulation = find_emulation();
+	emulation = trace_library("KMAP_EMU_LIB", "../emu/.libs", EMULATION);
 	if (access(emulation, R_OK)) {
 		say("%s: %s", emulation, strerror(errno));
 		return 2;

@@ -40,8 +40,6 @@ void twin_begin(enum twin_arm arm);
  * last call on a TCP connection, 0 if there was none. */
 bool twin_listens(void);
 uint64_t twin_last(void);
-/* Of both arms: bytes read and written. */
-uint64_t twin_bytes(enum twin_arm arm);
 
 /* Compares an arm with that on TCP. Whether they are equal; if not, the first
  * difference is kept for twin_tell, which says it on standard error with both
