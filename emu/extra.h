@@ -8,7 +8,8 @@
 
 #include "types.h"
 
-void __chk_fail(void) __attribute__((noreturn));
+/* Weak: see kmap_on_glibc. */
+void __chk_fail(void) __attribute__((noreturn, weak));
 ssize_t __read_chk(int fd, void *buf, size_t n, size_t size);
 ssize_t __recv_chk(int fd, void *buf, size_t n, size_t size, int flags);
 ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,

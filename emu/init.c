@@ -9,7 +9,9 @@
 
 #include "env.h"
 #include "pair.h"
+#include "preload.h"
 #include "real.h"
+#include "sys.h"
 #include "testpoint.h"
 #include "wait.h"
 
@@ -25,6 +27,10 @@ init(void)
 	kmap_real_init();
 	if (getauxval(AT_SECURE))
 		return;
+	if (!kmap_on_glibc()) {
+		kmap_conf.inert = true;
+		return;
+	}
 	kmap_env_read(environ);
 	/* A table may say so: then as if we were not there. */
 	if (kmap_conf.inert)
@@ -32,6 +38,7 @@ init(void)
 	kmap_testpoint_hook = dlsym(RTLD_DEFAULT, "kmap_testpoint");
 	kmap_consent_hook = kmap_items_tag;
 	kmap_seen_hook = kmap_items_seen;
+	kmap_sys_getpid();
 	kmap_awake = true;
 	kmap_handlers_init();
 }

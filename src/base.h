@@ -49,13 +49,14 @@ struct kmap_thread {
 	 * and those without SA_RESTART: a sleep compares them. */
 	unsigned int handlers;
 	unsigned int handlers_intr;
-	/* An eventfd + 1 that ends the sleep which this thread is about to
-	 * begin: a handler that runs until then writes it. */
-	int nap_plus1;
 	/* Where a copy from or to the application's memory goes on when it
 	 * faults; NULL outside of copies. */
 	void **fault;
-	int tid;
+	/* What this thread writes into a lock, 0: not known yet. */
+	uint32_t holder;
+	/* The kernel's list of what this thread leaves behind, where libc
+	 * made none (lock.c). */
+	void *robust[3];
 	/* Calls of this thread that are inside the kernel, or asleep the
 	 * ring's way: whoever is cancelled there counts itself out when the
 	 * thread ends (emu/wait.c). A handler's call nests. */
@@ -67,6 +68,10 @@ struct kmap_thread {
 		int what;
 	} entered[4];
 	bool keyed;
+	/* The epoll set that it used last and still holds, and how deep it is
+	 * inside of sets: a handler may nest (emu/epoll.c). */
+	unsigned int set_depth;
+	void *set;
 	/* The thread's waiting place, made at its first sleep. */
 	struct kmap_place *place;
 };

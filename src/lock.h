@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A futex lock that may lie in memory of the fork family and survives the
- * death of its holder: the word is the holder's thread id, and whoever waits
- * for long asks the kernel whether that thread still lives. State under such
- * a lock is committed by single stores, so a dead holder leaves it whole.
+ * death of its holder: the word names the holder's seat in a table that the
+ * family shares, and whoever waits for long looks there whether that thread
+ * still lives. A thread id would mean somebody else in another pid namespace.
+ * State under such a lock is committed by single stores, so a dead holder
+ * leaves it whole.
  *
  * While a thread holds one, handlers of the application are put off
  * (kmap_self.crit, emu/signal.c): a handler never meets a held lock of its
  * own thread and never leaves one behind by siglongjmp.
  *
- * Lock order: fd table → epoll set → endpoint rx → endpoint tx → link.
+ * Lock order: entries → endpoint → fd table → epoll set → endpoint rx →
+ * endpoint tx → links → link.
  */
 #ifndef KMAP_LOCK_H
 #define KMAP_LOCK_H
@@ -18,20 +21,21 @@
 #include "base.h"
 
 struct kmap_lock {
-	kmap_a32 word; /* 0, or the holder's tid | CONTENDED */
+	kmap_a32 word; /* 0, or who holds it | CONTENDED */
 };
 
 void kmap_lock_slow(struct kmap_lock *l);
 void kmap_unlock_slow(struct kmap_lock *l);
-int kmap_tid_slow(void);
+/* Seats this thread (M16). Not remembered where that cannot be now. */
+uint32_t kmap_holder_slow(void);
 /* Delivers what was put off: set by emu. */
 extern void (*kmap_deferred_hook)(void);
 
 static inline uint32_t
-kmap_tid(void)
+kmap_holder(void)
 {
-	return (uint32_t)(kmap_likely(kmap_self.tid != 0) ? kmap_self.tid
-							  : kmap_tid_slow());
+	return kmap_likely(kmap_self.holder != 0) ? kmap_self.holder
+						  : kmap_holder_slow();
 }
 
 static inline void
@@ -53,7 +57,7 @@ static inline void
 kmap_lock(struct kmap_lock *l)
 {
 	kmap_crit_enter();
-	if (kmap_unlikely(!a_cas(&l->word, 0u, kmap_tid())))
+	if (kmap_unlikely(!a_cas(&l->word, 0u, kmap_holder())))
 		kmap_lock_slow(l);
 }
 
@@ -61,7 +65,7 @@ static inline bool
 kmap_trylock(struct kmap_lock *l)
 {
 	kmap_crit_enter();
-	if (kmap_likely(a_cas(&l->word, 0u, kmap_tid())))
+	if (kmap_likely(a_cas(&l->word, 0u, kmap_holder())))
 		return true;
 	kmap_crit_leave();
 	return false;
@@ -70,7 +74,7 @@ kmap_trylock(struct kmap_lock *l)
 static inline void
 kmap_unlock(struct kmap_lock *l)
 {
-	if (kmap_unlikely(!a_cas(&l->word, kmap_tid(), 0u)))
+	if (kmap_unlikely(!a_cas(&l->word, kmap_holder(), 0u)))
 		kmap_unlock_slow(l);
 	kmap_crit_leave();
 }

@@ -7,6 +7,22 @@
 #define KMAP_PRELOAD_H
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * musl's loader takes a library that was built for glibc, and starts no
+ * program when a symbol is missing: so what glibc alone has is weak. There we
+ * pass everything on and do nothing: constructors get no arguments, and a
+ * FILE is another one.
+ */
+const char *gnu_get_libc_version(void) __attribute__((weak));
+
+static inline bool
+kmap_on_glibc(void)
+{
+	return gnu_get_libc_version != NULL;
+}
 
 /* What the kernel or a layer below said, as libc's functions say it. Only
  * functions with exported names may write errno. */

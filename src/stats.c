@@ -42,6 +42,25 @@ const char *const kmap_why_names[KMAP_NWHY] = {
 	[KMAP_WHY_UNKNOWN] = "unknown",
 };
 
+static char exe[512];
+
+/* Asked at the start: at the end there may be no /proc (chroot), and a filter
+ * that kills who looks. */
+static void
+find_exe(void)
+{
+	long n = kmap_syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe,
+		sizeof(exe) - 1, 0, 0);
+
+	if (n < 0)
+		n = 0;
+	for (long i = 0; i < n; i++)
+		if (exe[i] == '"' || exe[i] == '\\' ||
+			(unsigned char)exe[i] < ' ')
+			exe[i] = '?';
+	exe[n] = '\0';
+}
+
 void
 kmap_stats_open(const char *path)
 {
@@ -52,6 +71,8 @@ kmap_stats_open(const char *path)
 		kmap_log_always("KMAP_STATS=%s is ignored: cannot be opened "
 				"for appending (errno %d)",
 			path, -stats_fd);
+	else
+		find_exe();
 }
 
 bool
@@ -73,23 +94,6 @@ put(struct out *o, const char *fmt, ...)
 	va_start(ap, fmt);
 	o->n += kmap_format(o->buf + o->n, sizeof(o->buf) - o->n, fmt, ap);
 	va_end(ap);
-}
-
-static void
-put_exe(struct out *o)
-{
-	char exe[512];
-	long n = kmap_syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe,
-		sizeof(exe) - 1, 0, 0);
-
-	if (n < 0)
-		n = 0;
-	for (long i = 0; i < n; i++)
-		if (exe[i] == '"' || exe[i] == '\\' ||
-			(unsigned char)exe[i] < ' ')
-			exe[i] = '?';
-	exe[n] = '\0';
-	put(o, "\"exe\":\"%s\"", exe);
 }
 
 static uint64_t sums[KMAP_NSTATS];
@@ -125,7 +129,7 @@ kmap_stats_write(void)
 	kmap_ent_each(add_live, NULL);
 	o.n = 0;
 	put(&o, "{\"pid\":%d,", kmap_sys_getpid());
-	put_exe(&o);
+	put(&o, "\"exe\":\"%s\"", exe);
 	for (int i = 0; i < KMAP_NSTATS; i++)
 		put(&o, ",\"%s\":%lu", stat_names[i], (unsigned long)sums[i]);
 	put(&o, ",\"not_upgraded\":{");

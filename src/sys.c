@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <sys/resource.h>
 
+#include "atom.h"
+
 __thread struct kmap_thread kmap_self
 	__attribute__((tls_model("initial-exec")));
 
@@ -33,6 +35,7 @@ void
 kmap_sys_forked(void)
 {
 	pid = 0;
+	kmap_sys_getpid();
 }
 
 int
@@ -62,12 +65,34 @@ kmap_sys_file_limit(uint64_t *bytes)
 	return (int)r;
 }
 
+/* What a thread under a filter may ask no more, asked before. */
+static kmap_a32 confined;
+static uint64_t confined_limit;
+
+void
+kmap_sys_confined(void)
+{
+	if (kmap_sys_file_limit(&confined_limit) != 0)
+		confined_limit = RLIM_INFINITY;
+	a_store_rel(&confined, 1u);
+}
+
+bool
+kmap_sys_is_confined(void)
+{
+	return a_load_acq(&confined) != 0;
+}
+
 ssize_t
 kmap_sys_append(int fd, const void *buf, size_t n)
 {
 	struct stat st;
 	uint64_t limit;
 
+	if (kmap_sys_is_confined())
+		return confined_limit != RLIM_INFINITY
+			? -EFBIG
+			: kmap_sys_write(fd, buf, n);
 	if (kmap_sys_file_limit(&limit) == 0 && limit != RLIM_INFINITY &&
 		kmap_syscall(SYS_fstat, fd, &st, 0, 0, 0, 0) == 0 &&
 		S_ISREG(st.st_mode) && (uint64_t)st.st_size + n > limit)

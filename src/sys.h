@@ -203,7 +203,8 @@ kmap_sys_munmap(void *p, size_t len)
 	return kmap_syscall(SYS_munmap, p, len, 0, 0, 0, 0);
 }
 
-/* Remembered: the child of a fork calls kmap_sys_forked first. */
+/* Remembered, before a vfork child can be the first to ask: the child of a
+ * fork calls kmap_sys_forked. */
 int kmap_sys_getpid(void);
 void kmap_sys_forked(void);
 int kmap_sys_gettid(void);
@@ -226,6 +227,10 @@ kmap_now(void)
 int kmap_sys_file_limit(uint64_t *bytes);
 /* Appends to a file, unless that limit forbids (-EFBIG). */
 ssize_t kmap_sys_append(int fd, const void *buf, size_t n);
+/* From now on a seccomp filter may kill at any call but write(2): where the
+ * size of files is limited, nothing is appended any more. */
+void kmap_sys_confined(void);
+bool kmap_sys_is_confined(void);
 
 /*
  * Duplicates a fresh fd to a high number with FD_CLOEXEC, so that the
