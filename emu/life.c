@@ -13,6 +13,7 @@
 #include "pair.h"
 #include "stream.h"
 #include "sys.h"
+#include "testpoint.h"
 #include "wait.h"
 
 #include <netinet/in.h>
@@ -300,13 +301,16 @@ before_spawn(struct kmap_ent *e, void *arg)
 		kmap_go_down(e, fd, KMAP_WHY_PASSED);
 }
 
-/* What an acceptor claims after the fork would reach one of the two only. */
+/*
+ * What an acceptor claims after the fork would reach one of the two only; and
+ * what a thread pairs here while the child is made would be on a link that the
+ * child never saw. Shared, it is not paired anew.
+ */
 static void
 settled(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
-	if (e->noffers != 0)
-		kmap_pair_settle(e, e->fd);
+	kmap_pair_settle(e, e->fd);
 }
 
 /* What libc spawns by itself is a new image at once: it holds nothing of
@@ -327,16 +331,18 @@ kmap_fork_before(int kind)
 			kmap_ent_each(before_spawn, NULL);
 		return;
 	}
-	kmap_ent_each(settled, NULL);
 	if (kmap_kin_full())
 		kmap_ep_sweep();
 	/* The child's copies of the tables must be whole. */
+	kmap_ents_fork(true);
+	kmap_kin_child();
+	kmap_ent_each(held_once_more, NULL);
+	KMAP_TESTPOINT("fork", -1);
+	kmap_ent_each(settled, NULL);
 	kmap_lock(&kmap_fdtab_lock);
 	kmap_sets_fork();
 	kmap_lock(&kmap_links_lock);
 	kmap_links_fork();
-	kmap_kin_child();
-	kmap_ent_each(held_once_more, NULL);
 }
 
 void
@@ -349,6 +355,36 @@ kmap_fork_parent(int kind, pid_t pid)
 	kmap_kin_forked(pid);
 	kmap_unlock(&kmap_links_lock);
 	kmap_unlock(&kmap_fdtab_lock);
+	kmap_ents_fork(false);
+}
+
+/* Bytes lay in rings that are gone: that must show. */
+static void
+lost(struct kmap_ent *e)
+{
+	int fd = e->fd;
+
+	kmap_items_lost(e);
+	if (e->let_up) {
+		kmap_log(KMAP_WARN,
+			"fd %d: exec failed, and others have ended the "
+			"connection meanwhile",
+			fd);
+		kmap_sys_shutdown(fd, SHUT_RDWR);
+	}
+	kmap_ent_lost(e);
+}
+
+static void
+held_again(struct kmap_ent *e, void *arg)
+{
+	(void)arg;
+	if (e->let_go && !kmap_kin_again(e->ep, e->let_gen)) {
+		lost(e);
+		return;
+	}
+	e->let_go = false;
+	kmap_publish_state(e);
 }
 
 static void
@@ -366,18 +402,37 @@ names_are_the_parents(struct kmap_ent *e, void *arg)
 	a_store(&e->sleepers, 0u);
 }
 
+/* What another thread of the parent was closing, or leaving for a new image,
+ * when the child was made. */
+static void
+another_threads(struct kmap_ent *e, void *arg)
+{
+	int carrier;
+
+	if (a_load(&e->fds) != 0) {
+		if (e->let_go)
+			held_again(e, arg);
+		return;
+	}
+	/* It sleeps on the number; here nobody does. */
+	carrier = atomic_exchange(&e->carrier, -1);
+	if (carrier >= 0)
+		kmap_fd_hidden_close(carrier);
+	kmap_ent_close(e);
+}
+
 void
 kmap_fork_child(int kind)
 {
 	if (!makes_child(kind))
 		return;
 	kmap_sys_forked();
-	kmap_self.tid = 0;
+	kmap_self.holder = 0;
 	kmap_self.crit = 0;
 	a_store(&kmap_fdtab_lock.word, 0u);
 	a_store(&kmap_links_lock.word, 0u);
 	kmap_fdtab_forked();
-	kmap_kin_born(kind == KMAP_daemon);
+	kmap_kin_born();
 	kmap_place_forget();
 	kmap_ent_each(names_are_the_parents, NULL);
 	kmap_pair_forked();
@@ -385,6 +440,7 @@ kmap_fork_child(int kind)
 	kmap_sets_forked();
 	if (kmap_publish_forked())
 		kmap_stats_reset();
+	kmap_ent_each(another_threads, NULL);
 	/* The parent ended inside libc, where nobody let go for it. */
 	if (kind == KMAP_daemon)
 		kmap_ent_each(left_by_parent, NULL);
@@ -422,18 +478,12 @@ static void
 held_by_others(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
+	e->let_gen = a_load(&e->ep->gen);
+	e->let_up = kmap_rx_on_ring(e->ep) || kmap_tx_on_ring(e->ep);
+	kmap_ents_lock();
 	if (!e->let_go)
 		e->let_go = kmap_kin_leave(e->ep);
-	kmap_publish_state(e);
-}
-
-static void
-held_again(struct kmap_ent *e, void *arg)
-{
-	(void)arg;
-	if (e->let_go)
-		kmap_kin_again(e->ep);
-	e->let_go = false;
+	kmap_ents_unlock();
 	kmap_publish_state(e);
 }
 
@@ -447,7 +497,9 @@ kmap_exec_before(char *const envp[])
 	kmap_ent_each(before_image, NULL);
 	kmap_stats_write();
 	kmap_ent_each(held_by_others, NULL);
+	kmap_kin_image(true);
 	image_tried = true;
+	KMAP_TESTPOINT("image", -1);
 	return envp;
 }
 
@@ -457,6 +509,7 @@ kmap_exec_failed(void)
 	if (!image_tried || kmap_vfork_child())
 		return;
 	image_tried = false;
+	kmap_kin_image(false);
 	kmap_ent_each(held_again, NULL);
 	/* The line is out: what follows is counted anew. */
 	kmap_stats_reset();
@@ -505,6 +558,7 @@ kmap_seccomp_filter(void)
 		"connections are moved");
 	kmap_pair_stop(KMAP_WHY_SECCOMP);
 	kmap_ent_each(leave_ring, (void *)(uintptr_t)KMAP_WHY_SECCOMP);
+	kmap_sys_confined();
 }
 
 void

@@ -25,7 +25,9 @@ static struct kmap_ent *ent_chunks[ENT_CHUNKS];
 static unsigned int ent_nchunks;
 static struct kmap_ent *ent_free;
 static struct kmap_ep *ep_free;
-static struct kmap_lock ent_lock, ep_lock;
+static struct kmap_lock ent_lock;
+static __thread bool forks; /* this thread, which has ent_lock */
+static struct kmap_lock ep_lock;
 
 struct kmap_fdslot *
 kmap_fdslot_make(int fd)
@@ -224,48 +226,63 @@ kmap_ent_bar(struct kmap_ent *e, enum kmap_why why)
 
 /* ---- entries ---- */
 
-static struct kmap_ent *
-ent_alloc(void)
+void
+kmap_ents_lock(void)
 {
-	struct kmap_ent *e;
-	unsigned int first = 0;
-	bool room = false;
+	if (!forks)
+		kmap_lock(&ent_lock);
+}
 
-	kmap_lock(&ent_lock);
-	if (ent_free == NULL && ent_nchunks < ENT_CHUNKS) {
-		e = kmap_sys_mmap(ENT_CHUNK * sizeof(*e),
-			PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			-1);
-		if (e != NULL) {
-			first = ent_nchunks * ENT_CHUNK;
-			room = kmap_publish_room(first, ENT_CHUNK);
-			ent_chunks[ent_nchunks++] = e;
-		}
-		for (int i = 0; e != NULL && i < ENT_CHUNK; i++) {
-			e[i].pub = room
-				? &kmap_published.conn[first + (unsigned int)i]
-				: &e[i].own;
-			e[i].next_free = ent_free;
-			ent_free = &e[i];
-		}
+void
+kmap_ents_unlock(void)
+{
+	if (!forks)
+		kmap_unlock(&ent_lock);
+}
+
+void
+kmap_ents_fork(bool begins)
+{
+	if (begins)
+		kmap_lock(&ent_lock);
+	forks = begins;
+	if (!begins)
+		kmap_unlock(&ent_lock);
+}
+
+/* ent_lock is held. */
+static void
+ent_grow(void)
+{
+	unsigned int first = ent_nchunks * ENT_CHUNK;
+	struct kmap_ent *e;
+	bool room;
+
+	if (ent_nchunks == ENT_CHUNKS)
+		return;
+	e = kmap_sys_mmap(ENT_CHUNK * sizeof(*e), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (e == NULL)
+		return;
+	room = kmap_publish_room(first, ENT_CHUNK);
+	ent_chunks[ent_nchunks++] = e;
+	for (unsigned int i = 0; i < ENT_CHUNK; i++) {
+		e[i].pub = room ? &kmap_published.conn[first + i] : &e[i].own;
+		e[i].next_free = ent_free;
+		ent_free = &e[i];
 	}
-	e = ent_free;
-	if (e != NULL)
-		ent_free = e->next_free;
-	kmap_unlock(&ent_lock);
-	return e;
 }
 
 static void
 ent_put(struct kmap_ent *e)
 {
-	kmap_lock(&ent_lock);
+	kmap_ents_lock();
 	/* ep stays: who still holds the entry finds an endpoint, if an old
 	 * one. */
 	e->in_use = false;
 	e->next_free = ent_free;
 	ent_free = e;
-	kmap_unlock(&ent_lock);
+	kmap_ents_unlock();
 }
 
 struct kmap_ent *
@@ -276,21 +293,29 @@ kmap_ent_open(int fd, int role)
 	struct kmap_ep *ep;
 
 	kmap_publish_begin();
-	if (s == NULL || (e = ent_alloc()) == NULL)
+	if (s == NULL || (ep = kmap_ep_alloc()) == NULL)
 		return NULL;
-	ep = kmap_ep_alloc();
-	if (ep == NULL) {
-		ent_put(e);
-		return NULL;
-	}
-	memset(e, 0, offsetof(struct kmap_ent, next_free));
-	e->ep = ep;
-	e->fd = fd;
-	e->carrier = e->rdv_fd = e->rdv_conn = -1;
-	e->in_use = true;
-	a_store(&e->fds, 1u);
 	a_store(&ep->role, (uint32_t)role);
 	a_store(&ep->stage, (uint32_t)KMAP_PLAIN);
+	kmap_ents_lock();
+	if (ent_free == NULL)
+		ent_grow();
+	e = ent_free;
+	if (e != NULL) {
+		ent_free = e->next_free;
+		memset(e, 0, offsetof(struct kmap_ent, next_free));
+		e->ep = ep;
+		e->fd = fd;
+		e->carrier = e->rdv_fd = e->rdv_conn = -1;
+		e->in_use = true;
+		a_store(&e->fds, 1u);
+	}
+	kmap_ents_unlock();
+	if (e == NULL) {
+		if (kmap_kin_drop(ep))
+			kmap_ep_free(ep);
+		return NULL;
+	}
 	kmap_stats_count(KMAP_STAT_connections_seen);
 	kmap_publish_open(e);
 	atomic_store(&s->ent, e);
@@ -341,7 +366,11 @@ kmap_ent_close(struct kmap_ent *e)
 	enum kmap_why why = kmap_pair_verdict(e);
 	bool last;
 
+	/* A child gets a hold, or no entry. */
+	kmap_ents_lock();
 	last = !e->let_go && kmap_kin_drop(ep);
+	e->let_go = true;
+	kmap_ents_unlock();
 	kmap_pair_close(e, last);
 	kmap_publish_close(e, (int)why);
 	if (last)
@@ -350,9 +379,45 @@ kmap_ent_close(struct kmap_ent *e)
 }
 
 void
+kmap_ent_lost(struct kmap_ent *e)
+{
+	struct kmap_link *l;
+
+	for (int fd = 0; fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+		struct kmap_fdslot *s = kmap_fdslot(fd);
+
+		if (s == NULL)
+			fd |= KMAP_FD_CHUNK - 1;
+		else
+			a_cas(&s->ent, e, (struct kmap_ent *)NULL);
+	}
+	kmap_lock(&kmap_links_lock);
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
+		for (uint32_t i = 0; i < l->nslots; i++)
+			a_cas(&l->ents[i], e, (struct kmap_ent *)NULL);
+	kmap_unlock(&kmap_links_lock);
+	kmap_publish_close(e, KMAP_WHY_PASSED);
+	ent_put(e);
+}
+
+void
 kmap_fdtab_forked(void)
 {
 	a_store(&ent_lock.word, 0u);
+	forks = false;
+	/* With those that the parent was about to put away. */
+	ent_free = NULL;
+	for (unsigned int c = 0; c < ent_nchunks; c++)
+		for (int i = 0; i < ENT_CHUNK; i++) {
+			struct kmap_ent *e = &ent_chunks[c][i];
+
+			if (e->let_go && a_load(&e->fds) == 0)
+				e->in_use = false;
+			if (e->in_use)
+				continue;
+			e->next_free = ent_free;
+			ent_free = e;
+		}
 	a_store(&ep_lock.word, 0u);
 	kmap_ep_forget_pool();
 }

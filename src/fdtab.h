@@ -47,6 +47,8 @@ struct kmap_ent {
 	kmap_a32 wait_seen; /* its way of waiting went through wrappers */
 	bool in_use;
 	bool let_go; /* held no more: the end */
+	uint32_t let_gen; /* and which life of the endpoint that was */
+	bool let_up; /* and whether it was on its rings */
 	/* What follows outlives the entry's uses. */
 	struct kmap_ent *next_free;
 	struct kmap_pub_conn *pub; /* what is counted of it: published … */
@@ -62,6 +64,14 @@ struct kmap_fdslot {
 };
 
 extern struct kmap_lock kmap_fdtab_lock;
+/*
+ * Which entries are in use, and held: taken before every other lock. Whoever
+ * forks has it from its first hold for the child on; handlers of
+ * pthread_atfork(3) run meanwhile, and may open and close connections.
+ */
+void kmap_ents_lock(void);
+void kmap_ents_unlock(void);
+void kmap_ents_fork(bool begins);
 #define KMAP_FD_CHUNK 1024
 #define KMAP_FD_CHUNKS 1024
 extern struct kmap_fdslot *_Atomic kmap_fd_chunks[KMAP_FD_CHUNKS];
@@ -119,6 +129,12 @@ void kmap_ent_dup(struct kmap_ent *e, int fd);
 bool kmap_ent_unlink(struct kmap_ent *e, int fd);
 /* Lets go: withdraws offers, releases the slot, adds up the counters. */
 void kmap_ent_close(struct kmap_ent *e);
+
+/*
+ * The endpoint was finished by others and may be another's: nothing of it is
+ * touched. The numbers are the kernel's from here on.
+ */
+void kmap_ent_lost(struct kmap_ent *e);
 
 /* In the child of a fork: private locks and pools begin anew. */
 void kmap_fdtab_forked(void);

@@ -4,7 +4,7 @@
  * place in a table that the family shares, and a bit for it in each endpoint
  * that it holds; so one that was killed is found dead by the others, and
  * what it held is let go for it. Processes beyond the table are only counted:
- * of them nobody can tell that they died.
+ * of them nobody can tell that they died, and they tell it of nobody.
  */
 #ifndef KMAP_KIN_H
 #define KMAP_KIN_H
@@ -37,11 +37,16 @@ bool kmap_kin_full(void);
 void kmap_kin_child_more(struct kmap_ep *ep);
 void kmap_kin_child_less(struct kmap_ep *ep);
 void kmap_kin_forked(int pid);
-/* alone: the parent ends without a word; its hold is kmap_kin_parent_less's
- * to take back. */
-void kmap_kin_born(bool alone);
+void kmap_kin_born(void);
+/* The parent has ended without a word. */
 void kmap_kin_parent_less(struct kmap_ep *ep);
-/* exec failed: what kmap_kin_leave gave up is held again. */
-void kmap_kin_again(struct kmap_ep *ep);
+/* Around exec, which ends every other thread, but not the process: from here
+ * on none of them is in the middle of judging who is dead. */
+void kmap_kin_image(bool begins);
+/*
+ * exec failed: what kmap_kin_leave gave up, of a life that had this gen, is
+ * held again. False: it was finished meanwhile, and may be another's by now.
+ */
+bool kmap_kin_again(struct kmap_ep *ep, uint32_t gen);
 
 #endif

@@ -215,12 +215,37 @@ name_make_room(void)
 	kmap_unlock(&old->ep->lock);
 }
 
+/* Every entry is whole: those that were about to pair had done it. */
+static void
+refers(struct kmap_ent *e, void *arg)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_link *l = ep->link;
+
+	(void)arg;
+	if (a_load_acq(&ep->stage) != KMAP_PAIRED || l == NULL)
+		return;
+	a_add(&l->refs, 1u);
+	atomic_store(&l->ents[ep->slot], e);
+}
+
 void
 kmap_pair_forked(void)
 {
+	struct kmap_link *l;
+
 	a_store(&names_pending, 0u);
 	for (unsigned int i = 0; i < NAMES_MAX; i++)
 		atomic_store(&names[i], NULL);
+	/* What other threads of the parent had in hand stays theirs. */
+	for (l = atomic_load(&kmap_links); l != NULL;
+		l = atomic_load(&l->next)) {
+		a_store(&l->refs, 0u);
+		for (uint32_t i = 0; i < l->nslots; i++)
+			if (atomic_load(&l->ents[i]) != NULL)
+				atomic_store(&l->ents[i], NULL);
+	}
+	kmap_ent_each(refers, NULL);
 }
 
 static void
@@ -1035,10 +1060,14 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 		kmap_min(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
 			EARN_CALLS)
 		return;
-	if (!kmap_kin_alone(ep))
-		return;
 	if (!kmap_trylock(&ep->lock))
 		return;
+	/* Under the lock: a fork gives the child its hold, then waits for
+	 * those who pair. */
+	if (!kmap_kin_alone(ep)) {
+		kmap_unlock(&ep->lock);
+		return;
+	}
 	stage = a_load(&ep->stage);
 	tick = a_add(&e->ticks, 1u) + 1;
 	if (stage == KMAP_PLAIN || stage == KMAP_OFFERED) {
@@ -1055,7 +1084,8 @@ void
 kmap_pair_settle(struct kmap_ent *e, int fd)
 {
 	kmap_lock(&e->ep->lock);
-	settle(e, fd);
+	if (e->noffers != 0)
+		settle(e, fd);
 	kmap_unlock(&e->ep->lock);
 }
 
@@ -1075,7 +1105,7 @@ kmap_pair_look(struct kmap_ent *e, int fd)
 	}
 	if (!kmap_trylock(&ep->lock))
 		return;
-	if (a_load(&ep->stage) == KMAP_OFFERED &&
+	if (a_load(&ep->stage) == KMAP_OFFERED && kmap_kin_alone(ep) &&
 		!(e->noffers > 0 && claimed(e, fd)) && e->rdv_fd >= 0)
 		greeted(e, fd);
 	kmap_unlock(&ep->lock);

@@ -4,7 +4,7 @@
 # included: more connections than a segment has slots need one segment.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
-plan 9
+plan 18
 
 family=$builddir/fault/family
 export KMAP_UPGRADE=now KMAP_RING=4096
@@ -41,4 +41,39 @@ is "$?" 0 "a connection that was shared by one killed early"
 holds "$(stats_sum "$WORK/client.json" ring_bytes_out) > 0" \
 	"moves when the dead one was found"
 stop server
+
+# A child that gets a dead one's place in the family's table, and who finds the
+# dead one meanwhile.
+for how in judged locked killed; do
+	rm -f "$WORK/client.json"
+	timeout -k 2 60 env LD_PRELOAD="$lib" KMAP_STATS="$WORK/client.json" \
+		"$builddir/fault/takeover" $how
+	is "$?" 0 "$how: the one that is left has the connection"
+done
+# (The loader's path is timeout's, too.)
+holds "$(grep '"connections_seen":1' "$WORK/client.json" |
+	sed 's/.*"ring_bytes_out":\([0-9]*\).*/\1/') > 0" \
+	"killed: and is found to be alone"
+
+rm -f "$WORK/client.json"
+timeout -k 2 60 env LD_PRELOAD="$lib" KMAP_STATS="$WORK/client.json" \
+	"$builddir/fault/noexec"
+is "$?" 0 "an exec that fails: the child has not got its parent's next connection"
+holds "$(stats_sum "$WORK/client.json" ring_messages_in) > 40" \
+	"which goes on by the ring"
+
+# A parent and its child in another pid namespace want one lock.
+for how in slow child parent; do
+	case $how in
+	slow) name="a lock held for long is not taken from who lives" ;;
+	*) name="a $how that was killed holding a lock holds it no longer" ;;
+	esac
+	name="pid namespaces: $name"
+	timeout -k 2 60 env LD_PRELOAD="$lib" "$builddir/fault/pidns" $how
+	case $? in
+	0) pass "$name" ;;
+	77) skip "no pid namespaces here" "$name" ;;
+	*) fail "$name" ;;
+	esac
+done
 finish

@@ -52,4 +52,29 @@ listen_at(const char *file, int backlog)
 	return l;
 }
 
+static inline struct sockaddr_in
+address_of(int l)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	if (getsockname(l, (void *)&a, &len) != 0)
+		die("getsockname");
+	return address(ntohs(a.sin_port));
+}
+
+/* Waits for an answer for at most so long; 0: for ever. */
+static inline int
+connected_to(struct sockaddr_in a, int limit_s)
+{
+	struct timeval tv = {.tv_sec = limit_s};
+	int c = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (limit_s != 0)
+		setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	if (connect(c, (void *)&a, sizeof(a)) != 0)
+		die("connect");
+	return c;
+}
+
 #endif
