@@ -22,7 +22,7 @@ kmap_duplicated(int fd, int fd2)
 	if (e != NULL)
 		kmap_ent_dup(e, fd2);
 	if (atomic_load(&s->set) != NULL)
-		kmap_set_dup(atomic_load(&s->set), fd2);
+		kmap_set_dup(fd, fd2);
 	return fd2;
 }
 

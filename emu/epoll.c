@@ -76,60 +76,205 @@ item_put(struct kmap_item *it)
 static struct kmap_set *
 set_alloc(int fd)
 {
+	const size_t each = KMAP_PAGE / sizeof(struct kmap_set);
 	struct kmap_set *s;
 
+	_Static_assert(sizeof(*s) <= KMAP_PAGE, "a page has one");
 	kmap_lock(&pool_lock);
+	if (set_free == NULL) {
+		s = kmap_sys_mmap(KMAP_PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		for (size_t i = 0; s != NULL && i < each; i++) {
+			s[i].next_free = set_free;
+			set_free = &s[i];
+		}
+	}
 	s = set_free;
 	if (s != NULL)
 		set_free = s->next_free;
-	else
-		s = kmap_sys_mmap(KMAP_ROUND(sizeof(*s), KMAP_PAGE),
-			PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			-1);
 	kmap_unlock(&pool_lock);
 	if (s == NULL)
 		return NULL;
-	memset(s, 0, sizeof(*s));
+	memset((char *)s + offsetof(struct kmap_set, lock), 0,
+		sizeof(*s) - offsetof(struct kmap_set, lock));
 	a_store(&s->fds, 1u);
 	s->fd = fd;
 	s->bell = s->id = -1;
 	for (int i = 0; i < KMAP_COMMONS; i++)
 		s->commons[i] = -1;
+	/* The numbers' use: from now on it can be held. */
+	a_store_rel(&s->uses, 1u);
 	return s;
 }
 
-/* The set behind an epoll fd, made when it is first met. */
-static struct kmap_set *
-set_of(int fd, bool make)
-{
-	struct kmap_fdslot *sl = make ? kmap_fdslot_make(fd) : kmap_fdslot(fd);
-	struct kmap_set *s, *none = NULL;
+/*
+ * ---- uses: a set is given away once its numbers are closed and nobody is
+ * inside any more, asleep or not.
+ *
+ * Its numbers are one use, and each thread inside is another. Which set a
+ * number is can change between the look and the count: nobody's is never
+ * counted, and whoever has counted looks again. A thread keeps the use of the
+ * set that it was inside last, so that one who waits in the same set again and
+ * again counts nothing; it lets go when it uses another, closes this one, or
+ * ends. What it interrupts may need that use: a handler counts its own. (A
+ * handler that leaves by siglongjmp leaves the thread inside: nothing is given
+ * away too early for that, but a set may stay for good.)
+ */
 
-	if (sl == NULL)
-		return NULL;
-	s = atomic_load(&sl->set);
-	if (s != NULL || !make)
-		return s;
-	s = set_alloc(fd);
-	if (s != NULL && !a_cas(&sl->set, none, s)) {
-		kmap_lock(&pool_lock);
-		s->next_free = set_free;
-		set_free = s;
-		kmap_unlock(&pool_lock);
-		s = atomic_load(&sl->set);
+void
+kmap_set_drop(struct kmap_set *s)
+{
+	if (a_sub(&s->uses, 1u) != 1)
+		return;
+	if (s->by_fd != NULL)
+		kmap_sys_munmap(s->by_fd, s->nby_fd * sizeof(*s->by_fd));
+	if (s->shm != NULL)
+		kmap_sys_munmap(s->shm, KMAP_PAGE);
+	kmap_lock(&pool_lock);
+	s->next_free = set_free;
+	set_free = s;
+	kmap_unlock(&pool_lock);
+}
+
+struct kmap_set *
+kmap_set_hold(int fd)
+{
+	struct kmap_fdslot *sl = kmap_fdslot(fd);
+	struct kmap_set *s;
+
+	while (sl != NULL && (s = atomic_load(&sl->set)) != NULL) {
+		uint32_t n = a_load(&s->uses);
+
+		if (n == 0 || !a_cas(&s->uses, n, n + 1))
+			continue;
+		if (atomic_load(&sl->set) == s)
+			return s;
+		kmap_set_drop(s);
 	}
-	return s;
+	return NULL;
+}
+
+/* A thread's stay in a set. */
+struct set_use {
+	struct kmap_set *set; /* NULL: none */
+	bool counted; /* for this stay alone */
+};
+
+static void
+depth_in(void)
+{
+	kmap_self.set_depth++;
+	__asm__ __volatile__("" ::: "memory");
+}
+
+static void
+depth_out(void)
+{
+	__asm__ __volatile__("" ::: "memory");
+	kmap_self.set_depth--;
+}
+
+/* Not the set that the thread keeps; kmap_self.set_depth is counted. */
+static __attribute__((noinline)) void
+set_enter_other(struct set_use *u, int fd)
+{
+	struct kmap_set *old = kmap_self.set;
+
+	u->set = kmap_set_hold(fd);
+	if (u->set == NULL) {
+		depth_out();
+		return;
+	}
+	/* Whose end nobody will tell of keeps nothing. */
+	u->counted = kmap_self.set_depth != 1 || !kmap_self.keyed;
+	if (u->counted)
+		return;
+	kmap_self.set = u->set;
+	if (old != NULL)
+		kmap_set_drop(old);
+}
+
+/* Into the set behind an epoll fd, if one is known: set_leave ends it. */
+static inline struct kmap_set *
+set_enter(struct set_use *u, int fd)
+{
+	struct kmap_fdslot *sl = kmap_fdslot(fd);
+
+	u->set = NULL;
+	u->counted = false;
+	if (sl == NULL || atomic_load(&sl->set) == NULL)
+		return NULL;
+	depth_in();
+	u->set = atomic_load(&sl->set);
+	if (kmap_unlikely(u->set == NULL || u->set != kmap_self.set))
+		set_enter_other(u, fd);
+	return u->set;
+}
+
+static inline void
+set_leave(struct set_use *u)
+{
+	if (u->set == NULL)
+		return;
+	depth_out();
+	if (kmap_unlikely(u->counted))
+		kmap_set_drop(u->set);
+}
+
+/* This thread keeps nothing of s, or of any set, if it is in none. */
+static void
+set_let_go(const struct kmap_set *s)
+{
+	struct kmap_set *old = kmap_self.set;
+
+	depth_in();
+	if (kmap_self.set_depth == 1 && old != NULL &&
+		(s == NULL || s == old)) {
+		kmap_self.set = NULL;
+		kmap_set_drop(old);
+	}
+	depth_out();
 }
 
 void
-kmap_set_dup(struct kmap_set *s, int fd)
+kmap_set_thread_end(void)
+{
+	/* Cancelled, it never left. */
+	kmap_self.set_depth = 0;
+	set_let_go(NULL);
+}
+
+/* An epoll fd is known from now on. */
+static void
+set_make(int fd)
 {
 	struct kmap_fdslot *sl = kmap_fdslot_make(fd);
+	struct kmap_set *s, *none = NULL;
 
-	if (sl == NULL)
+	if (sl == NULL || atomic_load(&sl->set) != NULL)
 		return;
-	a_add(&s->fds, 1u);
-	atomic_store(&sl->set, s);
+	s = set_alloc(fd);
+	if (s != NULL && !a_cas(&sl->set, none, s))
+		kmap_set_drop(s);
+}
+
+void
+kmap_set_dup(int fd, int fd2)
+{
+	struct kmap_fdslot *sl = kmap_fdslot_make(fd2);
+	struct kmap_set *s = kmap_set_hold(fd);
+	uint32_t n;
+
+	if (s == NULL)
+		return;
+	do
+		n = a_load(&s->fds);
+	while (n != 0 && !a_cas(&s->fds, n, n + 1));
+	if (n != 0 && sl != NULL)
+		atomic_store(&sl->set, s);
+	else if (n != 0)
+		a_sub(&s->fds, 1u);
+	kmap_set_drop(s);
 }
 
 /* ---- items; the set's lock is held ---- */
@@ -799,6 +944,26 @@ kmap_items_tag(struct kmap_ent *e)
 }
 
 static bool
+item_lost(struct kmap_item *it, struct kmap_ent *e)
+{
+	(void)e;
+	/* Of an inherited set's, the others go on with it. */
+	if (it->live != NULL) {
+		hot_remove(it);
+		it->tagged = false;
+		it->ent = NULL;
+	} else
+		item_untag(it);
+	return true;
+}
+
+void
+kmap_items_lost(struct kmap_ent *e)
+{
+	items_each(e, item_lost);
+}
+
+static bool
 item_not_waited(struct kmap_item *it, struct kmap_ent *e)
 {
 	(void)e;
@@ -830,26 +995,34 @@ set_renumber(struct kmap_set *s, int gone)
 void
 kmap_set_close(struct kmap_set *s, int fd)
 {
+	/* The numbers' use is there as long as this number counts. */
+	a_add(&s->uses, 1u);
 	if (a_sub(&s->fds, 1u) != 1) {
 		if (s->fd == fd)
 			set_renumber(s, fd);
+		kmap_set_drop(s);
 		return;
 	}
 	kmap_lock(&kmap_fdtab_lock);
 	set_lock(s);
-	for (size_t i = 0; i < s->nby_fd; i++)
-		if (s->by_fd[i] != NULL)
+	for (size_t i = 0; i < s->nby_fd; i++) {
+		if (s->by_fd[i] == NULL)
+			continue;
+		/* Before its first use here an inherited set names the
+		 * parent's. */
+		if (s->forked && !s->viewed)
+			s->by_fd[i] = NULL;
+		else
 			item_drop(s->by_fd[i]);
+	}
 	kmap_bell_put(s->id, s->bell);
-	if (s->nby_fd != 0)
-		kmap_sys_munmap(s->by_fd, s->nby_fd * sizeof(*s->by_fd));
-	s->nby_fd = 0;
-	s->by_fd = NULL;
 	s->bell = s->id = -1;
 	s->fd = -1;
 	set_unlock(s);
 	kmap_unlock(&kmap_fdtab_lock);
-	/* Sleepers may still look at it: it is kept, not reused. */
+	kmap_set_drop(s);
+	set_let_go(s);
+	kmap_set_drop(s);
 }
 
 /* Calls fn for each set of this process, once for each of its numbers. */
@@ -858,11 +1031,13 @@ sets_each(void (*fn)(struct kmap_set *s))
 {
 	for (int i = 0; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
 		struct kmap_fdslot *sl = kmap_fdslot(i);
+		struct kmap_set *s;
 
+		/* A close that has taken it out waits for kmap_fdtab_lock. */
 		if (sl == NULL)
 			i |= KMAP_FD_CHUNK - 1;
-		else if (atomic_load(&sl->set) != NULL)
-			fn(atomic_load(&sl->set));
+		else if ((s = atomic_load(&sl->set)) != NULL)
+			fn(s);
 	}
 }
 
@@ -892,6 +1067,9 @@ set_forked(struct kmap_set *s)
 {
 	a_store(&s->lock.word, 0u);
 	a_store(&s->sleepers, 0u);
+	/* The parent's other threads are not here to let go of it. */
+	if (kmap_self.set_depth == 0)
+		a_store(&s->uses, kmap_self.set == s ? 2u : 1u);
 	s->forked = true;
 	s->viewed = false;
 	s->id = -1;
@@ -1445,7 +1623,7 @@ set_sleep(struct wait *w, uint64_t stop)
 	struct set_sleep z
 		__attribute__((cleanup(set_sleep_end))) = {w->set, false};
 	uint64_t now;
-	int ms = -1, n;
+	int ms = -1;
 
 	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
 	if (stop != 0) {
@@ -1460,16 +1638,11 @@ set_sleep(struct wait *w, uint64_t stop)
 		a_add(&w->set->shm->sleepers, 1u);
 		z.child = true;
 	}
-	/* epoll_wait(2) is never restarted. */
-	if (kmap_nap_begin(w->set->bell, w->ran, true))
-		return -EINTR;
 	kmap_stats_count(KMAP_STAT_sleeps);
 	KMAP_TESTPOINT("sleep", -1);
-	n = w->mask != NULL
-		? kmap_real.epoll_pwait(w->set->fd, w->evs, w->max, ms, w->mask)
-		: kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
-	kmap_nap_over();
-	return n < 0 ? -errno : n;
+	/* epoll_wait(2) is never restarted. */
+	return kmap_nap_epoll(
+		w->set->fd, w->evs, w->max, ms, w->mask, w->ran, true);
 }
 
 static uint64_t
@@ -1500,7 +1673,7 @@ settle(struct kmap_set *s)
 }
 
 static uint64_t nested_watch(struct kmap_set *s);
-static struct kmap_set *nested_of(struct kmap_set *s, unsigned int i);
+static void nested_overdue(struct kmap_set *s);
 
 static int
 set_wait(struct wait *w)
@@ -1630,9 +1803,7 @@ kmap_set_concerns(struct kmap_set *s)
 void
 kmap_set_overdue(struct kmap_set *s)
 {
-	for (unsigned int i = 0; i < s->nnested; i++)
-		if (nested_of(s, i) != NULL)
-			kmap_set_overdue(nested_of(s, i));
+	nested_overdue(s);
 	set_lock(s);
 	set_spill(s);
 	set_unlock(s);
@@ -1658,16 +1829,31 @@ kmap_set_watch(struct kmap_set *s)
 	return limit;
 }
 
-/* The i-th set inside s, if it has rings. */
+/* The i-th set inside s, if it has rings; to be dropped. */
 static struct kmap_set *
 nested_of(struct kmap_set *s, unsigned int i)
 {
 	/* Of a number that was closed meanwhile the item is gone. */
 	struct kmap_set *in = item_of(s, s->nested[i]) == NULL
 		? NULL
-		: set_of(s->nested[i], false);
+		: kmap_set_hold(s->nested[i]);
 
-	return in != NULL && in != s && kmap_set_concerns(in) ? in : NULL;
+	if (in == NULL || (in != s && kmap_set_concerns(in)))
+		return in;
+	kmap_set_drop(in);
+	return NULL;
+}
+
+static void
+nested_overdue(struct kmap_set *s)
+{
+	struct kmap_set *in;
+
+	for (unsigned int i = 0; i < s->nnested; i++)
+		if ((in = nested_of(s, i)) != NULL) {
+			kmap_set_overdue(in);
+			kmap_set_drop(in);
+		}
 }
 
 /* Before a wait on s: the sets inside it show what they have. */
@@ -1678,8 +1864,10 @@ nested_watch(struct kmap_set *s)
 	struct kmap_set *in;
 
 	for (unsigned int i = 0; i < s->nnested; i++)
-		if ((in = nested_of(s, i)) != NULL)
+		if ((in = nested_of(s, i)) != NULL) {
 			limit = kmap_min(limit, kmap_set_watch(in));
+			kmap_set_drop(in);
+		}
 	return limit;
 }
 
@@ -1696,6 +1884,7 @@ nested_vain(struct kmap_set *s, const struct epoll_event *ev)
 			(in = nested_of(s, i)) == NULL)
 			continue;
 		kmap_set_watch(in);
+		kmap_set_drop(in);
 		return !(kmap_sys_poll1(s->nested[i], POLLIN) & POLLIN);
 	}
 	return false;
@@ -1712,19 +1901,22 @@ nested_note(struct kmap_set *s, int fd)
 }
 
 static int
+plain_look(const struct wait *w)
+{
+	return (int)kmap_ret(w->mask != NULL
+			? kmap_real.epoll_pwait(
+				  w->set->fd, w->evs, w->max, 0, w->mask)
+			: kmap_real.epoll_wait(w->set->fd, w->evs, w->max, 0));
+}
+
+static int
 plain_sleep(const struct wait *w, int ms, const struct timespec *ts)
 {
-	int n;
-
 	if (ts != NULL && kmap_real_has(KMAP_epoll_pwait2))
-		n = kmap_real.epoll_pwait2(
-			w->set->fd, w->evs, w->max, ts, w->mask);
-	else
-		n = w->mask != NULL
-			? kmap_real.epoll_pwait(
-				  w->set->fd, w->evs, w->max, ms, w->mask)
-			: kmap_real.epoll_wait(w->set->fd, w->evs, w->max, ms);
-	return n < 0 ? -errno : n;
+		return kmap_nap_epoll2(
+			w->set->fd, w->evs, w->max, ts, w->mask, w->ran);
+	return kmap_nap_epoll(
+		w->set->fd, w->evs, w->max, ms, w->mask, w->ran, true);
 }
 
 static int
@@ -1734,6 +1926,7 @@ plain_sleep_noted(const struct wait *w, int ms, const struct timespec *ts)
 		__attribute__((cleanup(set_sleep_end))) = {w->set, false};
 
 	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
+	KMAP_TESTPOINT("sleep", -1);
 	return plain_sleep(w, ms, ts);
 }
 
@@ -1746,16 +1939,14 @@ plain_wait(const struct wait *w, const struct timespec *ts)
 	int ms = -1;
 
 	if (w->deadline == 1)
-		ms = 0;
-	else if (w->deadline != 0) {
+		return plain_look(w);
+	if (w->deadline != 0) {
 		now = kmap_now();
 		ms = w->deadline <= now
 			? 0
 			: (int)kmap_min(
 				  (w->deadline - now + MS - 1) / MS, INT32_MAX);
 	}
-	if (w->deadline == 1)
-		return plain_sleep(w, ms, ts);
 	/* Whoever tags an item in between has to ring. */
 	a_add(&w->set->sleepers, 1u);
 	a_fence();
@@ -1790,9 +1981,8 @@ nested_wait(struct wait *w, const struct timespec *ts)
 		if (kept > 0 || w->deadline == 1 ||
 			(w->deadline != 0 && kmap_now() >= w->deadline))
 			return kept;
-		for (unsigned int i = 0; n == 0 && i < s->nnested; i++)
-			if (nested_of(s, i) != NULL)
-				kmap_set_overdue(nested_of(s, i));
+		if (n == 0)
+			nested_overdue(s);
 	}
 }
 
@@ -1848,13 +2038,14 @@ first_wait(struct kmap_set *s)
 	}
 }
 
-/* The set to wait on in user space, or NULL: the kernel's business. */
+/* The set to wait on in user space, or NULL: the kernel's business. In either
+ * case the caller leaves it. */
 static struct kmap_set *
-waited(int ep, struct epoll_event *ev, int max)
+waited(struct set_use *u, int ep, struct epoll_event *ev, int max)
 {
-	struct kmap_set *s = set_of(ep, false);
+	struct kmap_set *s;
 
-	if (s == NULL || kmap_vfork_child())
+	if (kmap_vfork_child() || (s = set_enter(u, ep)) == NULL)
 		return NULL;
 	set_touch(s);
 	if (kmap_unlikely(a_load(&s->waited) == 0))
@@ -1867,10 +2058,23 @@ waited(int ep, struct epoll_event *ev, int max)
 	return s;
 }
 
+/*
+ * A set is known before its first fd: a thread may wait in it already, or an
+ * outer set may hold it, when another thread adds an endpoint that has moved;
+ * a sleeper that is not known would be given the tag.
+ */
+static int
+set_born(int fd)
+{
+	if (fd >= 0 && !kmap_vfork_child() && kmap_conf.upgrade != KMAP_NEVER)
+		set_make(fd);
+	return fd;
+}
+
 int
 kmap_epoll_create(int size)
 {
-	return kmap_fd_born(kmap_ret(kmap_real.epoll_create(size)));
+	return set_born(kmap_fd_born(kmap_ret(kmap_real.epoll_create(size))));
 }
 
 KMAP_EXPORT int
@@ -1883,7 +2087,7 @@ KMAP_SELF(epoll_create);
 int
 kmap_epoll_create1(int flags)
 {
-	return kmap_fd_born(kmap_ret(kmap_real.epoll_create1(flags)));
+	return set_born(kmap_fd_born(kmap_ret(kmap_real.epoll_create1(flags))));
 }
 
 KMAP_EXPORT int
@@ -2004,7 +2208,8 @@ ctl_noted(struct kmap_set *s, int op, int fd, struct epoll_event *ev)
 	return 0;
 }
 
-static int ctl(int ep, int op, int fd, struct epoll_event *ev);
+static int
+ctl(struct set_use *u, int ep, int op, int fd, struct epoll_event *ev);
 
 /* A set that is waited on has got the endpoint: it may consent now. */
 static void
@@ -2019,53 +2224,58 @@ settled(struct kmap_set *s, int fd)
 int
 kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-	struct kmap_set *s;
+	struct set_use u __attribute__((cleanup(set_leave))) = {NULL, false};
+	struct kmap_set *in;
 	int r;
 
 	if (kmap_fd_hidden(ep) || kmap_fd_hidden(fd))
 		return -EBADF;
-	s = kmap_vfork_child() ? NULL : set_of(ep, false);
-	if (s != NULL)
-		set_touch(s);
-	r = ctl(ep, op, fd, ev);
+	if (kmap_vfork_child())
+		return kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
+	if (set_enter(&u, ep) != NULL)
+		set_touch(u.set);
+	r = ctl(&u, ep, op, fd, ev);
 	/* An outer set looks at this one from now on. No lock is held: what
 	 * pends on its rings goes to sets by the table's. */
-	if (r != 0 || kmap_vfork_child())
+	if (r != 0)
 		return r;
-	if (op == EPOLL_CTL_ADD && (s = set_of(fd, false)) != NULL) {
-		struct kmap_set *out = set_of(ep, false);
-
-		if (out != NULL)
-			nested_note(out, fd);
-		kmap_set_watch(s);
+	if (op == EPOLL_CTL_ADD && (in = kmap_set_hold(fd)) != NULL) {
+		if (u.set != NULL)
+			nested_note(u.set, fd);
+		kmap_set_watch(in);
+		kmap_set_drop(in);
 	}
 	/* And this one may be looked at: its change has to show. */
-	s = set_of(ep, false);
-	if (s != NULL && a_load(&s->watched) != 0)
-		kmap_set_watch(s);
+	if (u.set != NULL && a_load(&u.set->watched) != 0)
+		kmap_set_watch(u.set);
 	return r;
 }
 
+/* A set that is met here for the first time is entered. */
 static int
-ctl(int ep, int op, int fd, struct epoll_event *ev)
+ctl(struct set_use *u, int ep, int op, int fd, struct epoll_event *ev)
 {
 	struct epoll_event copy = {0};
-	struct kmap_set *s = set_of(ep, false);
+	struct kmap_set *s = u->set;
 	int r;
 
-	if (kmap_vfork_child() || fd < 0 || ep < 0 ||
+	if (fd < 0 || ep < 0 ||
 		(op != EPOLL_CTL_DEL &&
 			kmap_copy(&copy, ev, sizeof(copy)) != 0))
 		return kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
 	if (s == NULL) {
 		/* Is it one at all? The kernel says so first. */
 		r = kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
-		if (r != 0 || op != EPOLL_CTL_ADD ||
-			(s = set_of(ep, true)) == NULL)
+		if (r != 0 || op != EPOLL_CTL_ADD)
+			return r;
+		set_make(ep);
+		if ((s = set_enter(u, ep)) == NULL)
 			return r;
 		kmap_lock(&kmap_fdtab_lock);
 		set_lock(s);
-		item_add(s, fd, &copy);
+		/* It may be closed by now. */
+		if (a_load(&s->fds) != 0)
+			item_add(s, fd, &copy);
 		set_unlock(s);
 		kmap_unlock(&kmap_fdtab_lock);
 		return r;
@@ -2101,7 +2311,8 @@ KMAP_SELF(epoll_ctl);
 int
 kmap_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 {
-	struct kmap_set *s = waited(ep, ev, max);
+	struct set_use u __attribute__((cleanup(set_leave))) = {NULL, false};
+	struct kmap_set *s = waited(&u, ep, ev, max);
 
 	if (s == NULL)
 		return kmap_ret(kmap_real.epoll_wait(
@@ -2122,7 +2333,8 @@ int
 kmap_epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 	const sigset_t *mask)
 {
-	struct kmap_set *s = waited(ep, ev, max);
+	struct set_use u __attribute__((cleanup(set_leave))) = {NULL, false};
+	struct kmap_set *s = waited(&u, ep, ev, max);
 
 	if (s == NULL || (mask != NULL && !kmap_probe(mask)))
 		return kmap_ret(kmap_real.epoll_pwait(
@@ -2144,7 +2356,8 @@ int
 kmap_epoll_pwait2(int ep, struct epoll_event *ev, int max,
 	const struct timespec *timeout, const sigset_t *mask)
 {
-	struct kmap_set *s = waited(ep, ev, max);
+	struct set_use u __attribute__((cleanup(set_leave))) = {NULL, false};
+	struct kmap_set *s = waited(&u, ep, ev, max);
 	uint64_t end = 0;
 
 	if (s == NULL || (mask != NULL && !kmap_probe(mask)) ||

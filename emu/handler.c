@@ -9,6 +9,7 @@
 #include <ucontext.h>
 
 #include "guard.h"
+#include "nap.h"
 #include "stats.h"
 #include "sys.h"
 
@@ -152,20 +153,6 @@ let_in(void)
 	kmap_raw(SYS_rt_sigprocmask, (long)SIG_UNBLOCK, &mask, NULL, 8L);
 }
 
-/*
- * The thread may have looked whether a handler ran, and not sleep yet: it
- * will wake at once. (If it sleeps already, the next sleep does, for nothing.)
- */
-static void
-nap_end(void)
-{
-	static const uint64_t one = 1;
-	int fd = kmap_self.nap_plus1 - 1;
-
-	kmap_self.nap_plus1 = 0;
-	kmap_sys_write(fd, &one, sizeof(one));
-}
-
 static void
 handler(int sig, siginfo_t *si, void *ctx)
 {
@@ -191,8 +178,7 @@ handler(int sig, siginfo_t *si, void *ctx)
 	if (!(a.sa_flags & SA_RESTART))
 		kmap_self.handlers_intr++;
 	/* Before the handler: it may leave by siglongjmp. */
-	if (kmap_self.nap_plus1 != 0)
-		nap_end();
+	kmap_nap_caught(ctx);
 	if (a.sa_flags & SA_RESETHAND)
 		acts[sig].sa_handler = SIG_DFL;
 	if (is_fault(sig)) {

@@ -53,4 +53,26 @@ void *kmap_real_resolve(enum kmap_call call);
 /* The bare syscall instruction: -errno, touches no errno, no cancellation. */
 long kmap_raw(long nr, ...);
 
+/*
+ * For functions with the parameters of syscall(2): theirs behind the number
+ * become the kernel's. The number's own register is left to the function.
+ */
+#if defined(__x86_64__)
+#define KMAP_ASM_ARGS                                                          \
+	"	mov %rsi, %rdi\n"                                                    \
+	"	mov %rdx, %rsi\n"                                                    \
+	"	mov %rcx, %rdx\n"                                                    \
+	"	mov %r8, %r10\n"                                                     \
+	"	mov %r9, %r8\n"                                                      \
+	"	mov 8(%rsp), %r9\n"
+#elif defined(__aarch64__)
+#define KMAP_ASM_ARGS                                                          \
+	"	mov x0, x1\n"                                                        \
+	"	mov x1, x2\n"                                                        \
+	"	mov x2, x3\n"                                                        \
+	"	mov x3, x4\n"                                                        \
+	"	mov x4, x5\n"                                                        \
+	"	mov x5, x6\n"
+#endif
+
 #endif

@@ -43,6 +43,10 @@ struct kmap_item {
 #define KMAP_STASH 16
 
 struct kmap_set {
+	/* What outlives a set's end; 0 uses: nobody's (epoll.c, "uses"). */
+	struct kmap_set *next_free;
+	kmap_a32 uses;
+	/* All that follows begins anew. */
 	struct kmap_lock lock;
 	kmap_a32 fds; /* numbers of this process */
 	int fd; /* one of them */
@@ -73,7 +77,6 @@ struct kmap_set {
 	unsigned int unlooked; /* waits since the kernel was asked; 0:
 					 * it has told all */
 	struct kmap_policy policy;
-	struct kmap_set *next_free;
-};
+} __attribute__((aligned(64))); /* several on a page, no line of two */
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "wait.h"
 
+#include "call.h"
+
 #include "dir.h"
 #include "pair.h"
 #include "real.h"
@@ -66,6 +68,7 @@ thread_end(void *arg)
 	while (n > 0)
 		if (--n < kmap_countof(kmap_self.entered))
 			undo(&kmap_self.entered[n]);
+	kmap_set_thread_end();
 	if (kmap_self.place != NULL)
 		place_free(kmap_self.place);
 }
@@ -126,7 +129,6 @@ kmap_place_get(void)
 	}
 	for (int i = 0; i < KMAP_COMMONS; i++)
 		p->commons[i] = -1;
-	/* Beyond the places that peers can ring it is our own handlers'. */
 	p->id = kmap_bell_get(&p->bell);
 	if (p->bell >= 0) {
 		struct epoll_event ev = {
@@ -445,8 +447,6 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		return 0;
 	if (out_tcp && !paced && writable_now(fd))
 		return 0;
-	if (kmap_nap_begin(p->bell, ran, deadline != 0))
-		return -EINTR;
 	if (stop != 0) {
 		now = kmap_now();
 		ms = stop <= now
@@ -455,8 +455,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	}
 	kmap_stats_count(KMAP_STAT_sleeps);
 	KMAP_TESTPOINT("sleep", fd);
-	n = kmap_real.epoll_wait(p->ep, evs, 8, ms);
-	kmap_nap_over();
+	n = kmap_nap_epoll(p->ep, evs, 8, ms, NULL, ran, deadline != 0);
 	if (n > 0)
 		harvested(p, evs, n);
 	r = &p->regs[(unsigned int)fd % KMAP_REGS];
@@ -510,10 +509,11 @@ kmap_wait_concerns(struct pollfd *fds, nfds_t n)
 
 		if (s == NULL)
 			continue;
-		set = atomic_load(&s->set);
-		if (kmap_unlikely(set != NULL)) {
+		if (kmap_unlikely(atomic_load(&s->set) != NULL) &&
+			(set = kmap_set_hold(fds[i].fd)) != NULL) {
 			kmap_set_watch(set);
 			yes |= kmap_set_concerns(set);
+			kmap_set_drop(set);
 		}
 		if (kmap_unlikely(a_load(&s->hidden)))
 			yes = true;
@@ -655,14 +655,16 @@ carrier_events(const struct kmap_place *p, const struct kmap_ent *e,
 	return ev;
 }
 
-/* The epoll set with rings behind an fd that is polled. */
+/* The epoll set with rings behind an fd that is polled, to be dropped. */
 static struct kmap_set *
 watched_set(const struct pollfd *f)
 {
-	struct kmap_fdslot *s = f->fd < 0 ? NULL : kmap_fdslot(f->fd);
-	struct kmap_set *set = s == NULL ? NULL : atomic_load(&s->set);
+	struct kmap_set *set = f->fd < 0 ? NULL : kmap_set_hold(f->fd);
 
-	return set != NULL && kmap_set_concerns(set) ? set : NULL;
+	if (set == NULL || kmap_set_concerns(set))
+		return set;
+	kmap_set_drop(set);
+	return NULL;
 }
 
 static uint64_t
@@ -673,18 +675,22 @@ many_watch(struct many *m, bool overdue)
 	for (nfds_t i = 0; i < m->n; i++) {
 		struct kmap_set *set = watched_set(&m->fds[i]);
 
-		if (set != NULL && overdue)
+		if (set == NULL)
+			continue;
+		if (overdue)
 			kmap_set_overdue(set);
-		else if (set != NULL)
+		else
 			limit = kmap_min(limit, kmap_set_watch(set));
+		kmap_set_drop(set);
 	}
 	return limit;
 }
 
-/* Asks the kernel about the fds that are not ours, for at most `ns`. */
+/* Asks the kernel about the fds that are not ours, for at most `ts`; ran: it
+ * is a sleep, else a look. */
 static int
 many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
-	const sigset_t *mask)
+	const sigset_t *mask, const struct kmap_ran *ran)
 {
 	nfds_t k = m->n;
 	struct kmap_set *set;
@@ -705,9 +711,12 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 	}
 	if (p != NULL)
 		m->kernel[k++] = (struct pollfd){.fd = p->ep, .events = POLLIN};
-	r = kmap_real.ppoll(m->kernel, k, ts, mask);
+	/* poll(2) is never restarted. */
+	r = ran != NULL
+		? kmap_nap_poll(m->kernel, k, ts, mask, *ran)
+		: (int)kmap_ret(kmap_real.ppoll(m->kernel, k, ts, mask));
 	if (r < 0)
-		return -errno;
+		return r;
 	for (nfds_t i = 0; i < m->n; i++) {
 		if (m->fds[i].fd >= 0 && kmap_fd_hidden(m->fds[i].fd))
 			m->kernel[i].revents = POLLNVAL;
@@ -721,6 +730,7 @@ many_kernel(struct kmap_place *p, struct many *m, const struct timespec *ts,
 		if ((m->fds[i].revents & POLLIN) &&
 			(set = watched_set(&m->fds[i])) != NULL) {
 			kmap_set_watch(set);
+			kmap_set_drop(set);
 			if (!(kmap_sys_poll1(m->fds[i].fd, POLLIN) & POLLIN))
 				m->fds[i].revents &= ~(POLLIN | POLLRDNORM);
 		}
@@ -757,7 +767,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		struct timespec ts;
 		uint64_t limit = UINT64_MAX;
 		/* The kernel first: the carriers' edges say where to look. */
-		int r = many_kernel(p, m, &zero, NULL), ours;
+		int r = many_kernel(p, m, &zero, NULL, NULL), ours;
 
 		if (r < 0)
 			return r;
@@ -781,13 +791,9 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 			stop = now;
 		ts.tv_sec = (time_t)((stop - now) / 1000000000u);
 		ts.tv_nsec = (long)((stop - now) % 1000000000u);
-		/* poll(2) is never restarted. */
-		if (kmap_nap_begin(p != NULL ? p->bell : -1, ran, true))
-			return -EINTR;
 		kmap_stats_count(KMAP_STAT_sleeps);
 		KMAP_TESTPOINT("sleep", -1);
-		r = many_kernel(p, m, stop != 0 ? &ts : NULL, mask);
-		kmap_nap_over();
+		r = many_kernel(p, m, stop != 0 ? &ts : NULL, mask, &ran);
 		if (r < 0)
 			return r;
 		if (p != NULL && r == 0 && stop != 0 && kmap_now() >= stop)

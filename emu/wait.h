@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Waiting places: where a thread sleeps the ring's way. A thread that blocks
- * in a call, in poll or in select sleeps in a real libc cancellation point on
- * its small hidden epoll set; an epoll set of the application is a place of
- * its own (epoll.c).
+ * in a call, in poll or in select sleeps on its small hidden epoll set (nap.h);
+ * an epoll set of the application is a place of its own (epoll.c).
  */
 #ifndef KMAP_EMU_WAIT_H
 #define KMAP_EMU_WAIT_H
 
 #include "hook.h"
+#include "nap.h"
 #include "policy.h"
 #include "stream.h"
 
@@ -34,54 +34,6 @@ struct kmap_place {
 	struct kmap_reg regs[KMAP_REGS];
 	struct kmap_policy policy;
 };
-
-/* Handlers that ran in this thread when a call began: see kmap_interrupted. */
-struct kmap_ran {
-	unsigned int all, intr;
-	bool some; /* the call has moved bytes already */
-};
-
-static inline struct kmap_ran
-kmap_ran_now(void)
-{
-	return (struct kmap_ran){
-		kmap_self.handlers, kmap_self.handlers_intr, false};
-}
-
-/*
- * signal(7): a blocking call of a socket is restarted after a handler with
- * SA_RESTART, unless a time-out is set or a part of it is done; a stop and
- * SIGCONT alone never interrupt it.
- */
-static inline bool
-kmap_interrupted(struct kmap_ran r, bool timeo)
-{
-	return timeo || r.some ? kmap_self.handlers != r.all
-			       : kmap_self.handlers_intr != r.intr;
-}
-
-/*
- * Around a sleep that `bell` (-1: nothing) ends. True: a handler has run since
- * the call began, and interrupts it; else one that runs from here on rings,
- * and the next look, behind the sleep, tells.
- */
-static inline bool
-kmap_nap_begin(int bell, struct kmap_ran r, bool timeo)
-{
-	kmap_self.nap_plus1 = bell + 1;
-	__asm__ __volatile__("" ::: "memory");
-	if (kmap_likely(!kmap_interrupted(r, timeo)))
-		return false;
-	kmap_self.nap_plus1 = 0;
-	return true;
-}
-
-static inline void
-kmap_nap_over(void)
-{
-	__asm__ __volatile__("" ::: "memory");
-	kmap_self.nap_plus1 = 0;
-}
 
 /* The calling thread's place; NULL when it cannot be made (fds, memory). */
 struct kmap_place *kmap_place_get(void);
@@ -194,10 +146,19 @@ uint64_t kmap_set_watch(struct kmap_set *s);
 void kmap_set_overdue(struct kmap_set *s);
 /* Whether the set has rings in it. */
 bool kmap_set_concerns(struct kmap_set *s);
-void kmap_set_dup(struct kmap_set *s, int fd);
+/*
+ * The set behind an epoll fd, or NULL. It stays what it is, whoever closes the
+ * number, until it is dropped.
+ */
+struct kmap_set *kmap_set_hold(int fd);
+void kmap_set_drop(struct kmap_set *s);
+/* fd2 is one more number of the set behind fd, if one is. */
+void kmap_set_dup(int fd, int fd2);
 void kmap_set_close(struct kmap_set *s, int fd);
 void kmap_items_close(int fd, bool keep);
 bool kmap_items_tag(struct kmap_ent *e);
+/* Their endpoint is gone: the registrations are the application's again. */
+void kmap_items_lost(struct kmap_ent *e);
 bool kmap_items_seen(struct kmap_ent *e);
 /* A send met a full buffer: sets that want EPOLLOUT watch for room. */
 void kmap_items_full(struct kmap_ent *e);
@@ -206,6 +167,8 @@ void kmap_sets_fork(void);
 void kmap_sets_forked(void);
 /* A thread that slept in the set is gone. */
 void kmap_set_left(struct kmap_set *s);
+/* The thread ends: it holds no set any more. */
+void kmap_set_thread_end(void);
 /* Delivers the bells of all links to the application's epoll sets. */
 void kmap_bells_take(void);
 

@@ -1,7 +1,8 @@
 # Tests of faults, t4xxx: kills, hostile peers, limits, leaks.
 check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
 	fault/inject fault/hidden fault/family fault/restart fault/strangers \
-	fault/crossed
+	fault/crossed fault/takeover fault/naps fault/noexec \
+	fault/pidns fault/storm fault/sets
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
@@ -23,6 +24,23 @@ fault_strangers_LDADD = -lpthread
 fault_crossed_SOURCES = fault/crossed.c
 fault_crossed_LDFLAGS = -rdynamic
 fault_crossed_LDADD = -lpthread
+fault_noexec_SOURCES = fault/noexec.c fault/net.h
+fault_noexec_LDFLAGS = -rdynamic
+fault_noexec_LDADD =
+fault_naps_SOURCES = fault/naps.c fault/net.h
+fault_naps_LDFLAGS = -rdynamic
+fault_naps_LDADD = -lpthread
+fault_takeover_SOURCES = fault/takeover.c fault/net.h
+fault_takeover_LDFLAGS = -rdynamic
+fault_takeover_LDADD =
+fault_pidns_SOURCES = fault/pidns.c fault/net.h
+fault_pidns_LDFLAGS = -rdynamic
+fault_pidns_LDADD =
+fault_storm_SOURCES = fault/storm.c fault/net.h
+fault_storm_LDADD = -lpthread
+fault_sets_SOURCES = fault/sets.c fault/net.h
+fault_sets_LDFLAGS = -rdynamic
+fault_sets_LDADD = -lpthread
 fault_inject_LDADD =
 
 FAULT_TESTS = \
@@ -32,11 +50,15 @@ FAULT_TESTS = \
 	t4040-leaks.t \
 	t4050-hidden-fds.t \
 	t4060-secure.t \
+	t4061-confined.t \
 	t4070-conntrack.t \
 	t4080-family.t \
 	t4090-restart.t \
 	t4100-strangers.t \
-	t4110-crossed.t
+	t4110-crossed.t \
+	t4120-naps.t \
+	t4130-storm.t \
+	t4140-sets.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)

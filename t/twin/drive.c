@@ -179,8 +179,8 @@ check_stats(struct result *r, struct tw_shm *shm, int mode, const char *stats)
 	if (mode == MODE_NEVER || mode == MODE_ALONE) {
 		if (up != 0 || stat_of(mine, "directions_up") != 0)
 			complain(r, "upgraded where it must not be");
-	} else if (!(shm->flags & F_NOUP)) {
-		if (up < 1 || up < shm->need_up)
+	} else {
+		if (!(shm->flags & F_NOUP) && (up < 1 || up < shm->need_up))
 			complain(r, "%ld connections upgraded, %ld expected",
 				up, shm->need_up > 1 ? shm->need_up : 1);
 		if (in < shm->need_in)
