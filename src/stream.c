@@ -723,6 +723,8 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 /*
  * Whoever waits for room that the ring makes must wait the ring's way: an
  * epoll set that is not filtered yet would ask the kernel, which has room.
+ * Until that is known of a sender, what a full ring does not take goes on by
+ * TCP at once, so that its answer and the kernel's are one.
  */
 static bool
 waits_known(const struct kmap_ent *e)
@@ -861,6 +863,25 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op)
 	return n;
 }
 
+/* tx.lock held, the direction is not on the ring. */
+static ssize_t
+tx_by_tcp(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
+{
+	struct kmap_ep *ep = e->ep;
+	ssize_t n;
+
+	if (kmap_tx_paced(ep) && waits_known(e)) {
+		a_store(&ep->tx.nospace, 1u);
+		return -EAGAIN;
+	}
+	n = kernel_send(e, fd, op, tx_piece(ep));
+	if (n > 0)
+		ep->tx.ahead += (uint64_t)n;
+	else if (n == -EAGAIN)
+		a_store(&ep->tx.nospace, 1u);
+	return n;
+}
+
 /* tx.lock held. */
 static ssize_t
 tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
@@ -881,29 +902,25 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	if (!kmap_tx_on_ring(ep)) {
 		if (kmap_dir_repay(ep, fd) != 0)
 			return -EAGAIN;
-		if (!kmap_dir_may_up(ep) || !waits_known(e) ||
-			kmap_dir_up(ep, fd) != 0) {
-			if (kmap_tx_paced(ep) && waits_known(e)) {
-				a_store(&ep->tx.nospace, 1u);
-				return -EAGAIN;
-			}
-			n = kernel_send(e, fd, op, tx_piece(ep));
-			if (n > 0)
-				ep->tx.ahead += (uint64_t)n;
-			else if (n == -EAGAIN)
-				a_store(&ep->tx.nospace, 1u);
-			return n;
-		}
+		if (!kmap_dir_may_up(ep) || kmap_dir_up(ep, fd) != 0)
+			return tx_by_tcp(e, fd, op);
 	}
 	ep->tx.ahead = 0;
 	ep->tx.pace_step = 0;
 	n = ring_send(e, op);
 	if (n == -EPROTO)
 		return broken(e, fd);
-	if (n == -EAGAIN)
-		a_store(&ep->tx.nospace, 1u);
-	else if (n >= 0 && (size_t)n < want)
-		a_store(&ep->tx.nospace, 1u);
+	if (n != -EAGAIN && (n < 0 || (size_t)n == want))
+		return n;
+	if (!waits_known(e)) {
+		ssize_t more;
+
+		kmap_dir_down(ep);
+		more = kmap_dir_repay(ep, fd) != 0 ? -EAGAIN
+						   : tx_by_tcp(e, fd, op);
+		return n < 0 ? more : more < 0 ? n : n + more;
+	}
+	a_store(&ep->tx.nospace, 1u);
 	return n;
 }
 

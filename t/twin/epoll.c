@@ -323,6 +323,106 @@ CASE(epoll_et, rst, 0)
 	see(ep, 0);
 }
 
+/* ---- a sender in a set on which nobody was seen to wait ---- */
+
+#define PIECE 16384
+
+static struct tw_conn *
+unwaited(int *ep)
+{
+	static struct tw_conn c;
+	int port = p_do(OP_LISTEN, NULL, AF_INET, 0, 0).r;
+	int fd = tw_connect_to(AF_INET, port, SOCK_NONBLOCK);
+
+	tw_wrap(&c, fd, p_do(OP_ACCEPT, NULL, 0, 0, 0).r);
+	tw_tp_reset(fd);
+	*ep = set();
+	ctl(*ep, ADD, fd, OUT | ET, 7);
+	tw_now();
+	if (tw->mode == MODE_BEFORE || tw->mode == MODE_MIDDLE)
+		atomic_fetch_add(&tw->need_out, PIECE);
+	return &c;
+}
+
+/* Sends so much, or until there is no room: then it is less. */
+static long
+pour(struct tw_conn *c, long n)
+{
+	long sum = 0, r;
+
+	while (sum < n) {
+		size_t k = n - sum < PIECE ? n - sum : PIECE;
+
+		tw_fill(c, buf, k);
+		r = send(c->fd, buf, k, MSG_NOSIGNAL);
+		if (r < 0 && errno == EAGAIN)
+			break;
+		if (r <= 0) {
+			t_sent(c, "send", r);
+			break;
+		}
+		c->tx += r;
+		sum += r;
+	}
+	return sum;
+}
+
+/* Until it has moved, to a receiver that takes all of it. */
+static void
+pour_all(struct tw_conn *c)
+{
+	bool up = tw->mode == MODE_BEFORE || tw->mode == MODE_MIDDLE,
+	     all = true;
+
+	for (int i = 0; i < 2 || (up && i < 400 && tw_tp_up(c->fd) <= 0); i++) {
+		long n = 16 * PIECE;
+
+		p_start(OP_RECV, c, n, 0, 0);
+		for (long sum = 0, r; sum < n; sum += r) {
+			r = pour(c, n - sum);
+			if (r == 0)
+				tw_msleep(1);
+		}
+		all = p_end().r == n && all;
+	}
+	T("the peer got all: %d", all);
+}
+
+CASE(epoll_unwaited, moves, F_TCP | F_CON | F_NOUP)
+{
+	int ep;
+	struct tw_conn *c = unwaited(&ep);
+
+	pour_all(c);
+	pour_all(c);
+	close(ep);
+}
+
+/* Its waits are system calls of the program's own: what a full ring did not
+ * take must be TCP's, whose edge the program gets. */
+CASE(epoll_unwaited, raw_waits, F_TCP | F_CON | F_NOUP)
+{
+	struct epoll_event ev;
+	int ep;
+	struct tw_conn *c = unwaited(&ep);
+
+	for (int i = 0; i < 3; i++) {
+		long n = 0, r;
+
+		pour_all(c);
+		while (raw6(SYS_epoll_pwait, ep, (long)&ev, 1, 0, 0, 8) > 0)
+			;
+		while ((r = pour(c, 64 * PIECE)) > 0)
+			n += r;
+		T("full: %d", n > 0);
+		p_start(OP_RECV, c, n, 0, 0);
+		r = raw6(SYS_epoll_pwait, ep, (long)&ev, 1, 5000, 0, 8);
+		T("edge: %ld %s", r, r == 1 ? t_ev(ev.events) : "");
+		T("the peer got all: %d", p_end().r == n);
+	}
+	close(ep);
+}
+
 /* As Envoy does when it does not want to read. */
 CASE(epoll_et, read_disabled, 0)
 {
@@ -1158,6 +1258,35 @@ CASE(epoll_thread, two, F_SLOW)
 	}
 }
 
+/* A thread waits in a set before anything is in it, alone or in a set around
+ * it: what it is told is of the application. */
+CASE(epoll_thread, empty, 0)
+{
+	struct tw_conn *c = tw_open();
+
+	for (int half = 0; half < 2; half++) {
+		for (int how = 0; how < 3; how++) {
+			unsigned more = how == 1 ? ET | ONE : 0;
+			int in = set(), out = how == 2 ? set() : in;
+			struct waiter w;
+
+			if (out != in)
+				ctl(out, ADD, in, IN, 7);
+			start(&w, out, 5000);
+			ctl(in, ADD, c->fd, IN | more, 5);
+			tw_msleep(20);
+			p_send(c, 10);
+			result(&w);
+			T("data %llu", (unsigned long long)w.e.data.u64);
+			take(c, 10);
+			if (out != in)
+				close(out);
+			close(in);
+		}
+		tw_mid(c);
+	}
+}
+
 /* Two threads, two connections: both are served. */
 CASE(epoll_thread, two_events, 0)
 {
@@ -1354,6 +1483,46 @@ CASE(epoll_fork, closes, F_NOUP | F_PROC)
 	see(ep, 5000);
 	take(c, 10);
 	ctl(ep, DEL, c->fd, 0, 0);
+}
+
+/* As libuv's uv_loop_fork: another set for what the inherited one held. */
+static void
+begins_anew(struct tw_conn *c, int ep)
+{
+	int other, p[2];
+
+	close(ep);
+	other = set();
+	if (pipe(p) != 0)
+		T("no pipe");
+	for (int i = 0; i < 2; i++)
+		ctl(other, ADD, p[i], p[i] == p[0] ? IN : OUT, 8 + i);
+	ctl(other, ADD, c->fd, IN | RDHUP, 7);
+	see(other, 0);
+}
+
+CASE(epoll_fork, anew, F_NOUP)
+{
+	struct tw_conn *c = tw_open();
+	int ep = set(), p[2];
+
+	if (pipe(p) != 0)
+		T("no pipe");
+	ctl(ep, ADD, c->fd, IN | RDHUP | ET, 1);
+	ctl(ep, ADD, p[0], IN, 2);
+	ctl(ep, ADD, p[1], OUT, 3);
+	see(ep, 0);
+	tw_mid(c);
+	in_child(begins_anew, c, ep);
+	ctl(ep, MOD, p[1], 0, 3);
+	for (int i = 0; i < 3; i++) {
+		p_send(c, 10);
+		see(ep, 1000);
+		take(c, 10);
+	}
+	close(p[0]);
+	close(p[1]);
+	close(ep);
 }
 
 /* An event, or a ONESHOT, is spent for all. */
