@@ -7,7 +7,7 @@ private_net "$@"
 need ss redis-server redis-benchmark
 need_module json
 
-stat=${KMAP_STAT:-$top_builddir/trace/kmap-stat}
+stat=$KMAP_STAT
 app=$srcdir/stat/app.py
 export KMAP_UPGRADE=now
 
@@ -268,8 +268,8 @@ if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 \
 	--clear-groups true 2>/dev/null; then
 	chmod 711 "$WORK"
 	cp "$stat" "$WORK/kmap-stat" 2>/dev/null
-	[ ! -e "$top_builddir/trace/.libs/kmap-stat" ] ||
-		cp "$top_builddir/trace/.libs/kmap-stat" "$WORK/kmap-stat"
+	[ ! -e "${stat%/*}/.libs/kmap-stat" ] ||
+		cp "${stat%/*}/.libs/kmap-stat" "$WORK/kmap-stat"
 	cp "$(kmap_preload | sed 's/.*://')" "$WORK/lib.so"
 	cp "$app" "$WORK/app.py"
 	nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)

@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 55
+plan 57
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -119,6 +119,10 @@ ok "folded: stacks end in the function called" \
 	grep -Eq '^python3[^;]*;.*;connect [0-9]+$' folded
 ok "the picture is there" grep -q '</html>' picture.html
 
+"$trace" -o unused.kmap "$PYTHON" -c 'import socket
+socket.socket().close()' 2>err
+like "$(<err)" "no connection came about" "a socket that is not used, in words"
+
 ## Children, and the summary
 
 "$trace" -q -tgot "$PYTHON" client.py "$port" fork >out
@@ -137,6 +141,18 @@ ok "the summary has both programs" \
 	grep -Eq '^\| function +\|.* tiny \|.* curl \||\| curl \|.* tiny \|' got
 ok "and what libkmapemu does" grep -Eq '^\| connect .*\| watched \|$' got
 ok "both in one table" grep -q 'role = "listen"' both.kmap
+
+cp "$builddir/tiny" real-tiny
+ln -s real-tiny other-tiny
+"$trace" -q --summary=got -o other.kmap ./other-tiny -1 $((port + 2)) & tracer=$!
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	curl -s http://127.0.0.1:$((port + 2))/100 >out && break
+	sleep 0.2
+done
+pkill -P "$tracer" -x other-tiny
+wait "$tracer"
+ok "a program is called what it was started as" \
+	grep -Eq '^\| function +\| other-tiny \|' got
 
 ## What the program notices
 

@@ -100,7 +100,7 @@ expect()
 }
 
 [ "$(uname -m)" = x86_64 ] || skip_all "call sites are decoded on x86-64 only"
-plan 43
+plan 45
 
 hard="-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -w"
 i=0
@@ -187,8 +187,19 @@ same "dynamic: nothing to say" "$(look ./b1 | tail -n 2)" "obstacle 0"
 if command -v musl-gcc >/dev/null; then
 	musl-gcc -O1 -w -U_FORTIFY_SOURCE -o musl one.c
 	part "musl" "$(look ./musl)" '*libc musl*uses musl*'
+	musl-gcc -O1 -g -w -U_FORTIFY_SOURCE -pthread -o busy \
+		"$srcdir/trace/busy.c"
+	for lib in "$KMAP_LIB" "$KMAP_RECORDER"; do
+		# A sanitizer's runtime is glibc's.
+		[ -z "${KMAP_SANITIZE// }" ] || { skip "sanitized" musl; continue; }
+		same "musl: it runs with ${lib##*/}" \
+			"$(LD_PRELOAD=$lib ./busy kid 2>&1; echo $?)" \
+			"$(./busy kid 2>&1; echo $?)"
+	done
 else
-	skip "no musl-gcc here" musl
+	for c in 1 2 3; do
+		skip "no musl-gcc here" musl
+	done
 fi
 go=$(command -v go || ls /usr/local/go/bin/go 2>/dev/null)
 if [ -n "$go" ]; then

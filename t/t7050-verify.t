@@ -135,7 +135,7 @@ done
 not_ok "the tracer ends with it" kill -0 "$t"
 
 : >out	# what an earlier one said is no sign
-"$trace" -q --verify -o - "$busy" loop 1500 >out 2>err &
+"$trace" -q --verify -o - "$busy" loop 4000 >out 2>err &
 pid=$!
 until_line out ready
 kill -KILL "$(tracer $pid)"

@@ -1,11 +1,20 @@
 # Tests of kmap-trace, t7xxx.
 check_PROGRAMS += look
 look_SOURCES = look.c
+look_CFLAGS = $(TOOLS_CFLAGS)
 look_LDADD = $(top_builddir)/trace/liblook.la
 
 check_PROGRAMS += events
 events_SOURCES = events.c
+events_CFLAGS = $(TOOLS_CFLAGS)
 events_LDADD = $(top_builddir)/trace/libsinks.la
+
+check_PROGRAMS += fuzz/region
+fuzz_region_SOURCES = fuzz/region.c
+fuzz_region_CFLAGS = $(TOOLS_CFLAGS)
+fuzz_region_LDADD = $(top_builddir)/trace/libdrain.la \
+	$(top_builddir)/trace/libtable.la $(top_builddir)/trace/libsinks.la \
+	$(top_builddir)/trace/liblook.la $(LIBKMAP) $(TRACE_LIBS)
 
 check_PROGRAMS += trace/busy
 trace_busy_SOURCES = trace/busy.c
@@ -19,6 +28,7 @@ TRACE_TESTS = \
 	t7050-verify.t \
 	t7060-attach.t \
 	t7080-twin.t \
+	t7090-hostile.t \
 	t7100-tables-python.t \
 	t7110-tables-servers.t \
 	t7120-tables-runtimes.t \

@@ -693,8 +693,10 @@ put_iov(struct writer *w, unsigned int at, uint64_t count)
 		off += part;
 		all -= part;
 	}
-	if (count > n)
-		buf_str(w->b, w->json ? ",\"...\"" : ", ...");
+	if (count > n) {
+		buf_str(w->b, n == 0 ? "" : w->json ? "," : ", ");
+		buf_str(w->b, w->json ? "\"...\"" : "...");
+	}
 	buf_char(w->b, ']');
 }
 
@@ -1475,6 +1477,10 @@ trace_decode_ret(struct trace_buf *b, const struct trace_call *c,
 	bool polls = strstr(name, "poll") && !strstr(name, "epoll");
 	bool selects = strstr(name, "select") != NULL;
 
+	if (c->cut) {
+		buf_char(b, '?');
+		return;
+	}
 	if (c->err) {
 		const char *e = strerrorname_np(c->err);
 

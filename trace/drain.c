@@ -20,11 +20,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
+#include "must.h"
 #include "region.h"
 #include "sys.h"
 #include "versions.h"
 
 #define PREFIX "kmap-trace."
+#define MAX_IMAGES (1u << 22)
 
 /* One image, by the recorder's number. */
 struct image {
@@ -46,7 +52,7 @@ struct ep {
 /* A hash table of 64-bit keys: open addressing, never more than half full. */
 struct slot {
 	uint64_t key; /* 0: free */
-	uint64_t value;
+	uint64_t value; /* 0: nothing was put there yet */
 };
 
 struct map {
@@ -66,8 +72,7 @@ struct trace_drain {
 	bool open;
 	struct image **images;
 	size_t nimages;
-	struct ep *eps;
-	size_t neps;
+	struct map eps; /* the recorder's number → struct ep * */
 	struct map stacks; /* place in the arena → struct trace_stack * */
 	struct map sets; /* epoll set and data → fd and endpoint */
 	struct cursor *rings;
@@ -78,14 +83,6 @@ struct trace_drain {
 	long calls;
 	uint8_t rec[KT_MAX_RECORD] __attribute__((aligned(8)));
 };
-
-static void *
-must(void *p)
-{
-	if (!p)
-		abort();
-	return p;
-}
 
 static void
 say(const char *what, int err)
@@ -301,6 +298,16 @@ trace_library(const char *variable, const char *built, const char *name)
 	if (!access(found, R_OK))
 		return found;
 	free(found);
+	/* Installed, but the whole of it was moved: prefix/bin, prefix/lib */
+	p = strrchr(exe, '/');
+	if (p && !strcmp(p, "/bin")) {
+		*p = 0;
+		if (asprintf(&found, "%s/lib/%s", exe, name) < 0)
+			abort();
+		if (!access(found, R_OK))
+			return found;
+		free(found);
+	}
 	if (asprintf(&found, KMAP_LIBDIR "/%s", name) < 0)
 		abort();
 	return found;
@@ -392,8 +399,9 @@ format(char out[112], const void *addr, size_t len)
 static struct image *
 image(struct trace_drain *d, uint32_t number)
 {
-	/* Numbers are given out one by one; a wild one is nobody's. */
-	if (!number || number > a_load(&d->r->processes))
+	/* Numbers are given out one by one; a wild one is nobody's, and the
+	 * count itself may have run wild. */
+	if (!number || number > a_load(&d->r->processes) || number > MAX_IMAGES)
 		return NULL;
 	if (number > d->nimages) {
 		d->images =
@@ -489,6 +497,8 @@ take_process(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 		if (!*c && c + 1 < i->cmdline + p->cmd_len)
 			*c = ' ';
 	from = p->parent ? image(d, p->parent) : NULL;
+	if (from == i)
+		return;
 	if (from) {
 		i->child = true;
 		for (size_t k = 0; k < from->p.nmodules; k++)
@@ -524,29 +534,26 @@ take_module(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 
 /* Endpoints */
 
+static uint32_t
+endpoint_id(const struct trace_drain *d, uint32_t number)
+{
+	const struct slot *s =
+		number && d->eps.size ? map_at(&d->eps, number) : NULL;
+
+	return s && s->key ? ((const struct ep *)s->value)->id : 0;
+}
+
 static struct ep *
 endpoint(struct trace_drain *d, uint32_t number)
 {
+	uint64_t *v;
+
 	if (!number || number > a_load(&d->r->endpoints))
 		return NULL;
-	if (number > d->neps) {
-		size_t n = d->neps ? d->neps : 256;
-
-		while (n < number)
-			n *= 2;
-		d->eps = must(realloc(d->eps, n * sizeof(*d->eps)));
-		memset(d->eps + d->neps, 0, (n - d->neps) * sizeof(*d->eps));
-		d->neps = n;
-	}
-	return &d->eps[number - 1];
-}
-
-static uint32_t
-endpoint_id(struct trace_drain *d, uint32_t number)
-{
-	struct ep *e = endpoint(d, number);
-
-	return e ? e->id : 0;
+	v = map_value(&d->eps, number);
+	if (!*v)
+		*v = (uint64_t)must(calloc(1, sizeof(struct ep)));
+	return (struct ep *)*v;
 }
 
 static void
@@ -556,11 +563,14 @@ take_endpoint(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 	const char *addr = (const char *)(k + 1);
 	const struct trace_endpoint *known;
 	struct trace_endpoint *t;
-	struct ep *e = endpoint(d, rec->ep);
+	struct ep *e;
 
-	if (!e || left < sizeof(*k) ||
+	if (left < sizeof(*k) ||
 		left - sizeof(*k) < (size_t)k->local_len + k->peer_len ||
 		k->kind > TRACE_FILE || k->origin > TRACE_BY_ESCAPE)
+		return;
+	e = endpoint(d, rec->ep);
+	if (!e)
 		return;
 	if (!e->id) {
 		e->id = trace_endpoint_id(k->cookie);
@@ -759,7 +769,8 @@ take_call(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 	c.nargs = rec->nargs;
 	memcpy(c.args, args, 8 * rec->nargs);
 	c.ret = rec->ret;
-	c.err = rec->err;
+	c.cut = rec->err == KT_CUT;
+	c.err = c.cut ? 0 : rec->err;
 	c.escape = TRACE_COVERED;
 	c.stack = stack_of(d, rec->stack);
 	c.caller = rec->caller;
@@ -797,6 +808,26 @@ release(struct trace_drain *d, uint32_t i)
 	}
 }
 
+/* Once: it may be another one the next time. */
+static uint16_t
+read_len(const struct kt_rec *rec)
+{
+	return __atomic_load_n(&rec->len, __ATOMIC_RELAXED);
+}
+
+/* What lies behind the record that is looked at is none of its. */
+static void
+beyond(struct trace_drain *d, size_t len)
+{
+#ifdef __SANITIZE_ADDRESS__
+	ASAN_UNPOISON_MEMORY_REGION(d->rec, len);
+	ASAN_POISON_MEMORY_REGION(d->rec + len, sizeof(d->rec) - len);
+#else
+	(void)d;
+	(void)len;
+#endif
+}
+
 /*
  * Goes to the next record that is one, up to c->seen. False: there is none.
  * What cannot be a record makes all that is there unreadable.
@@ -810,17 +841,17 @@ next(struct trace_drain *d, uint32_t i)
 	while (c->tail != c->seen) {
 		uint64_t off = c->tail & (KT_RING_BYTES - 1);
 		const struct kt_rec *rec = (const void *)(data + off);
-		size_t len = 8 * (size_t)rec->len;
+		size_t len = 8 * (size_t)read_len(rec);
+		bool pad = rec->type == KT_PAD;
 
 		if (!len || len > c->seen - c->tail ||
 			off + len > KT_RING_BYTES ||
-			(rec->type != KT_PAD &&
-				(len < sizeof(*rec) || len > KT_MAX_RECORD))) {
+			(!pad && (len < sizeof(*rec) || len > KT_MAX_RECORD))) {
 			d->lost++;
 			c->tail = c->seen;
 			return false;
 		}
-		if (rec->type == KT_PAD) {
+		if (pad) {
 			c->tail += len;
 			continue;
 		}
@@ -859,11 +890,14 @@ take(struct trace_drain *d, uint32_t i)
 	const char *at =
 		kt_ring_data(d->r, i) + (c->tail & (KT_RING_BYTES - 1));
 	struct kt_rec *rec = (struct kt_rec *)d->rec;
-	size_t len = 8 * (size_t)((const struct kt_rec *)at)->len;
+	size_t len = 8 * (size_t)read_len((const void *)at);
 
-	/* A copy, because a program run wild may still be writing there. */
-	if (len < sizeof(*rec) || len > sizeof(d->rec))
+	/* A copy, because a program run wild may still be writing there: the
+	 * length is not what `next` saw, and must not lead past the end. */
+	if (len < sizeof(*rec) || len > sizeof(d->rec) ||
+		len > c->seen - c->tail)
 		len = sizeof(*rec);
+	beyond(d, len);
 	memcpy(rec, at, len);
 	c->tail += len;
 	if (c->tail - c->told >= KT_RING_BYTES / 8)
@@ -917,7 +951,8 @@ pass(struct trace_drain *d)
 		/* A handler may have taken it back for a moment. */
 		if (seen - c->tail > KT_RING_BYTES)
 			continue;
-		c->seen = seen;
+		/* Records begin at multiples of 8; who says otherwise lies. */
+		c->seen = seen & ~UINT64_C(7);
 		if (next(d, i))
 			d->heap[d->nheap++] = i;
 		else
@@ -1153,7 +1188,9 @@ trace_drain_free(struct trace_drain *d)
 		free(im);
 	}
 	free(d->images);
-	free(d->eps);
+	for (size_t i = 0; i < d->eps.size; i++)
+		free((void *)d->eps.slots[i].value);
+	free(d->eps.slots);
 	for (size_t i = 0; i < d->stacks.size; i++)
 		free((void *)d->stacks.slots[i].value);
 	free(d->stacks.slots);

@@ -33,7 +33,8 @@
  *  - select: one TRACE_ITEM_POLL for the three sets, in poll's bits
  *  - epoll_wait: the fd of an event is that of the last epoll_ctl that gave
  *    these data; -1 when none was seen
- *  - a call that a cancelled thread never came back from is not there
+ *  - a call that a cancelled thread never came back from is there when the
+ *    thread has been unwound, with `cut`
  * Not recorded: eventfd, pipe, timerfd, signalfd and files until they lie in
  * a poll set with a socket or are spliced with one; poll and select of sets
  * without a socket or epoll set; poll and select that failed with EFAULT.
@@ -60,8 +61,9 @@ const char *trace_drain_path(const struct trace_drain *d);
 
 /*
  * A library of ours: what the environment's variable names, else `name` in
- * `built` beside the running kmap-trace when it is not installed, else the
- * installed one, there or not. The caller frees it.
+ * `built` beside the running kmap-trace when it is not installed, else that in
+ * lib beside its bin, else the one in configure's libdir, there or not. The
+ * caller frees it.
  */
 char *trace_library(const char *variable, const char *built, const char *name);
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "must.h"
+
 #define MAX_SINKS 16
 
 static struct trace_sink sinks[MAX_SINKS];
@@ -22,15 +24,6 @@ static struct slot {
 	uint32_t id;
 } * table;
 static uint32_t slots, used;
-
-/* A tracer without memory cannot tell the truth any more. */
-static void *
-must(void *p)
-{
-	if (!p)
-		abort();
-	return p;
-}
 
 void
 trace_sink_add(const struct trace_sink *s)

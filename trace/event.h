@@ -77,6 +77,16 @@ struct trace_process {
 	const struct trace_module *modules;
 };
 
+/*
+ * What people call it: the last part of its file's name, or of argv[0] where
+ * that is a link beside the file (Debian's redis-server is one to
+ * redis-check-rdb; busybox(1) has hundreds). "" when nothing is known.
+ */
+struct trace_name {
+	char s[256];
+};
+struct trace_name trace_process_name(const struct trace_process *p);
+
 /* Frame 0 is the caller of the recorded function (or of the syscall). */
 struct trace_frame {
 	uint64_t addr; /* a return address: the call is before it */
@@ -142,6 +152,7 @@ struct trace_call {
 	uint64_t args[6];
 	int64_t ret;
 	int err; /* errno's number when the call failed, else 0 */
+	bool cut; /* its thread ended inside of it: ret is -1, err 0 */
 	enum trace_escape escape;
 	const struct trace_stack *stack; /* NULL: none */
 	uint64_t caller; /* return address into the calling module */

@@ -6,7 +6,7 @@
  * reads them, and has the same list:
  *
  *	["m", {…}]		about the recording
- *	["p", id, pid, ppid, t, exe, cmdline, recorded, status]
+ *	["p", id, pid, ppid, t, name, cmdline, recorded, status]
  *	["t", process, tid]	thread, from 0
  *	["e", id, kind, origin, domain, type, connected, local, peer, listener]
  *	["s", text]		decoded arguments, from 1 (0 is "")
@@ -40,6 +40,7 @@
 
 #include "base.h"
 #include "html-page.h"
+#include "must.h"
 #include "version.h"
 
 /* What a call does to its endpoint; the page has a colour for each. */
@@ -77,17 +78,6 @@ struct html {
 	char *buf; /* for arguments */
 	size_t size;
 };
-
-static void *
-must(void *p)
-{
-	if (!p) {
-		/* Without memory there is no page, and no other sink either. */
-		fputs("kmap-trace: out of memory\n", stderr);
-		abort();
-	}
-	return p;
-}
 
 static uint32_t
 hash_bytes(const char *p, size_t len)
@@ -601,7 +591,7 @@ html_process(void *arg, const struct trace_process *p)
 		h->last_t = p->t;
 	fprintf(h->out, "[\"p\",%u,%d,%d,%" PRId64 ",", p->id, p->pid, p->ppid,
 		(int64_t)(p->t - h->last_t));
-	put_string(h->out, p->exe);
+	put_string(h->out, trace_process_name(p).s);
 	putc(',', h->out);
 	put_string(h->out, p->cmdline);
 	fprintf(h->out, ",%d,%d]\n", p->recorded, p->status);

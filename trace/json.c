@@ -195,7 +195,12 @@ json_call(void *arg, const struct trace_call *c)
 	key_str(b, "kind", trace_kind_name(e ? e->kind : TRACE_UNKNOWN));
 	key(b, "args");
 	trace_decode_json(b, c, j->data);
-	key_int(b, "ret", c->ret);
+	if (c->cut) {
+		key(b, "ret");
+		buf_str(b, "null");
+	} else {
+		key_int(b, "ret", c->ret);
+	}
 	key_int(b, "errno", c->err);
 	key_str(b, "errname", name);
 	key_uint(b, "stack", c->stack ? c->stack->id : 0);

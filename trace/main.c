@@ -390,6 +390,8 @@ report_table(const struct trace_opts *o)
 	if (r->endpoints)
 		say("%u of %u endpoint%s can move to shared memory", r->emulate,
 			r->endpoints, plural(r->endpoints));
+	else if (tally.calls)
+		say("no connection came about, and nothing listened");
 	else
 		say("it used no network endpoint");
 	for (i = 0; i < r->nkept && i < SHOWN_KEPT; i++)

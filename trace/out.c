@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "must.h"
+
 #define OUT_ROOM (64u << 10)
 
 struct trace_out {
@@ -57,23 +59,26 @@ fatal(const char *fmt, ...)
 void *
 xrealloc(void *p, size_t n)
 {
-	p = realloc(p, n ? n : 1);
-	if (!p) {
-		fputs("kmap-trace: out of memory\n", stderr);
-		abort();
-	}
-	return p;
+	return must(realloc(p, n ? n : 1));
 }
 
 void *
 xcalloc(size_t n, size_t size)
 {
-	void *p = calloc(n ? n : 1, size);
+	return must(calloc(n ? n : 1, size));
+}
 
-	if (!p) {
-		fputs("kmap-trace: out of memory\n", stderr);
-		abort();
-	}
+void *
+xgrow(void *p, size_t *n, size_t at, size_t size)
+{
+	size_t room;
+
+	if (at < *n)
+		return p;
+	room = at >= 2 * *n ? at + 64 : 2 * *n;
+	p = xrealloc(p, room * size);
+	memset((char *)p + *n * size, 0, (room - *n) * size);
+	*n = room;
 	return p;
 }
 
@@ -166,6 +171,16 @@ buf_quoted(struct trace_buf *b, const void *s, size_t n, bool more)
 		}
 	}
 	buf_str(b, more ? "\"..." : "\"");
+}
+
+void
+buf_plain(struct trace_buf *b, const char *s)
+{
+	for (; *s; s++)
+		if (*s >= ' ' && *s < 0x7f)
+			buf_char(b, *s);
+		else
+			buf_fmt(b, "\\%03o", (unsigned char)*s);
 }
 
 /* The length of the UTF-8 character at s, or 0 if there is none. */

@@ -27,6 +27,10 @@ void buf_free(struct trace_buf *b);
  * `more`. */
 void buf_quoted(struct trace_buf *b, const void *s, size_t n, bool more);
 
+/* A name that a stranger chose, without quotes: nothing that a terminal would
+ * obey; other bytes than ASCII's are octal, as in strace. */
+void buf_plain(struct trace_buf *b, const char *s);
+
 /* A JSON string, with its quotes. UTF-8 stays what it is; a byte that is
  * none becomes U+FFFD. */
 void buf_json(struct trace_buf *b, const char *s);
@@ -57,6 +61,8 @@ void
 fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void *xrealloc(void *p, size_t n);
 void *xcalloc(size_t n, size_t size);
+/* Room in the array p of *n elements for the one at `at`, zeroed when new. */
+void *xgrow(void *p, size_t *n, size_t at, size_t size);
 char *xstrdup(const char *s);
 
 #endif

@@ -160,8 +160,10 @@ put_args(struct perfetto *p, const struct trace_call *c)
 	trace_decode_json(b, c, p->data);
 	buf_fmt(b, ",\"ret\":%lld,\"error\":", (long long)c->ret);
 	buf_json(b,
-		c->err && strerrorname_np(c->err) ? strerrorname_np(c->err)
-						  : "");
+		c->cut ? "unfinished"
+			: c->err && strerrorname_np(c->err)
+			? strerrorname_np(c->err)
+			: "");
 	buf_fmt(b, ",\"endpoint\":\"");
 	if (e)
 		buf_fmt(b, "#c%u ", e->id);

@@ -144,6 +144,7 @@ enum kt_type {
 };
 
 #define KT_VFORKED 1 /* flags: by a vfork child, in its parent's memory */
+#define KT_CUT 0x7fff /* err: the thread was ended inside of the call */
 
 /* The head of all records, and the whole of a call's but args and items. */
 struct kt_rec {

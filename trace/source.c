@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "elf-file.h"
+#include "must.h"
 #include "symbol.h"
 #include "tracer.h"
 
@@ -66,16 +67,6 @@ struct trace_ptrace {
 	long calls;
 	struct trace_drain *d;
 };
-
-static void *
-must(void *p)
-{
-	if (!p) {
-		perror("kmap-trace");
-		exit(EXIT_FAILURE);
-	}
-	return p;
-}
 
 static struct trace_ptrace *
 new_source(
@@ -581,12 +572,20 @@ is_libc(const char *module)
 {
 	static const char *const names[] = {"libc.so", "libc-2.", "libpthread",
 		"libresolv", "libnss_", "libanl", "libmvec", "librt",
-		"ld-linux", "ld-2.", "ld-musl", "libc.musl", "libkmaptrace.so"};
+		"ld-linux", "ld-2.", "libkmaptrace.so"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(module, names[i], strlen(names[i])))
 			return true;
 	return false;
+}
+
+/* No recorder can be in front of it, so it is as good as the program's own. */
+static bool
+is_musl(const char *module)
+{
+	return !strcmp(module, "libc.so") || !strncmp(module, "ld-musl", 7) ||
+		!strncmp(module, "libc.musl", 9);
 }
 
 static bool
@@ -617,7 +616,7 @@ explain(const struct trace_process *p, const struct wire_call *w,
 	for (; k < w->nframes; k++) {
 		const struct trace_symbol *s = trace_symbol_at(p, frames[k]);
 
-		if (!is_libc(s->module))
+		if (!is_libc(s->module) || is_musl(s->module))
 			break;
 		top = s;
 		loader |= is_loader(s->module);

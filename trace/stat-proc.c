@@ -59,7 +59,8 @@ struct reading {
 #define HEAD offsetof(struct kmap_pub, conn)
 #define CANDIDATES 16 /* files of that name in one process */
 #define ROUNDS 3
-#define TORN 5 /* tries to read between two ends of connections */
+#define TORN 50 /* tries to read between two ends of connections */
+#define TORN_NAP_NS 200000 /* after each but the first few of them */
 
 /* ---- small files ---- */
 
@@ -436,6 +437,10 @@ snapshot(struct reading *r)
 		if (a_load(&r->head.begun) == a_load(&r->head.ended) &&
 			a_load(&after.begun) == a_load(&r->head.begun))
 			break;
+		/* Who is in between may wait for this processor. */
+		if (i >= 5)
+			nanosleep(&(struct timespec){.tv_nsec = TORN_NAP_NS},
+				NULL);
 	}
 	return true;
 }

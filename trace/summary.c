@@ -36,6 +36,8 @@ struct summary {
 	size_t nrows, rows_room;
 	char *programs[MAX_PROGRAMS]; /* the last takes all that follow */
 	size_t nprograms;
+	uint8_t *column; /* of a process, by its id: + 1; 0: not known yet */
+	size_t ncolumns;
 	uint64_t others[TRACE_FILE + 1]; /* by kind: not counted above */
 };
 
@@ -51,14 +53,10 @@ trace_covered(const char *fn)
 }
 
 static size_t
-program(struct summary *s, const struct trace_process *p)
+named(struct summary *s, const char *exe)
 {
-	const char *exe = p->exe && p->exe[0] ? p->exe : "?";
-	const char *slash = strrchr(exe, '/');
 	size_t i;
 
-	if (slash)
-		exe = slash + 1;
 	for (i = 0; i < s->nprograms; i++)
 		if (!strcmp(s->programs[i], exe))
 			return i;
@@ -67,6 +65,23 @@ program(struct summary *s, const struct trace_process *p)
 	s->programs[s->nprograms] =
 		xstrdup(s->nprograms == MAX_PROGRAMS - 1 ? "others" : exe);
 	return s->nprograms++;
+}
+
+/* Its name is looked for once: that asks the file system. */
+static size_t
+program(struct summary *s, const struct trace_process *p)
+{
+	struct trace_name name;
+	size_t i;
+
+	s->column = xgrow(s->column, &s->ncolumns, p->id, 1);
+	if (s->column[p->id])
+		return s->column[p->id] - 1u;
+	name = trace_process_name(p);
+	i = named(s, *name.s ? name.s : "?");
+	if (*name.s)
+		s->column[p->id] = (uint8_t)(i + 1);
+	return i;
 }
 
 static bool
@@ -259,6 +274,7 @@ summary_finish(void *arg)
 		free(s->rows[i].fn);
 	for (i = 0; i < s->nprograms; i++)
 		free(s->programs[i]);
+	free(s->column);
 	free(s->rows);
 	free(s);
 	return rc;

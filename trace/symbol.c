@@ -9,6 +9,7 @@
 #include <sys/auxv.h>
 
 #include "elf-file.h"
+#include "must.h"
 
 /* How far into a function a jump to an import is looked for. */
 #define TAIL_REACH 512
@@ -43,16 +44,6 @@ struct entry {
 static struct module *modules;
 static struct entry *table;
 static size_t table_size, table_used;
-
-static void *
-must(void *p)
-{
-	if (!p) {
-		perror("kmap-trace");
-		exit(EXIT_FAILURE);
-	}
-	return p;
-}
 
 /* Modules of one process do not overlap; the list is in no order. */
 const struct trace_module *

@@ -12,15 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void *
-must(void *p)
-{
-	if (!p) {
-		fputs("kmap-trace: out of memory\n", stderr);
-		exit(EXIT_FAILURE);
-	}
-	return p;
-}
+#include "must.h"
 
 /* ---- building ---- */
 

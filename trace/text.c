@@ -35,21 +35,6 @@ struct text {
 	bool several; /* … and whether there was another since */
 };
 
-/* Room for the element at `at`, zeroed when it is new. */
-static void *
-grow(void *p, size_t *n, size_t at, size_t size)
-{
-	size_t room;
-
-	if (at < *n)
-		return p;
-	room = at >= 2 * *n ? at + 64 : 2 * *n;
-	p = xrealloc(p, room * size);
-	memset((char *)p + *n * size, 0, (room - *n) * size);
-	*n = room;
-	return p;
-}
-
 /* "TCP:[127.0.0.1:4711->127.0.0.1:80]", as strace -yy has it. */
 static void
 describe(struct trace_buf *b, const struct trace_endpoint *e)
@@ -72,12 +57,17 @@ describe(struct trace_buf *b, const struct trace_endpoint *e)
 		(e->kind == TRACE_TCP || e->kind == TRACE_LISTEN ||
 			e->kind == TRACE_UDP))
 		buf_str(b, "v6");
+	if (e->kind != TRACE_LISTEN && !e->peer[0] && !e->local[0])
+		return;
+	buf_str(b, ":[");
+	buf_plain(b, e->local);
 	if (e->kind == TRACE_LISTEN)
-		buf_fmt(b, ":[%s listening]", e->local);
-	else if (e->peer[0])
-		buf_fmt(b, ":[%s->%s]", e->local, e->peer);
-	else if (e->local[0])
-		buf_fmt(b, ":[%s]", e->local);
+		buf_str(b, " listening");
+	else if (e->peer[0]) {
+		buf_str(b, "->");
+		buf_plain(b, e->peer);
+	}
+	buf_char(b, ']');
 }
 
 static void
@@ -92,7 +82,7 @@ put_fd(void *arg, struct trace_buf *b, const struct trace_call *c, int fd,
 	buf_fmt(b, "%d", fd);
 	if (!e)
 		return;
-	t->labels = grow(t->labels, &t->nlabels, ep, sizeof(*t->labels));
+	t->labels = xgrow(t->labels, &t->nlabels, ep, sizeof(*t->labels));
 	describe(&label, e);
 	if (t->labels[ep] && !strcmp(t->labels[ep], label.s)) {
 		buf_fmt(b, "<#c%u>", ep);
@@ -135,14 +125,15 @@ text_process(void *arg, const struct trace_process *p)
 	struct text *t = arg;
 	struct seen *s;
 
-	t->processes = grow(
+	t->processes = xgrow(
 		t->processes, &t->nprocesses, p->id, sizeof(*t->processes));
 	s = &t->processes[p->id];
 	if (!s->named) {
 		s->named = true;
 		put_who(t, p->pid, p->pid);
-		buf_fmt(&t->line, "+++ %s%s +++\n",
-			p->exe && p->exe[0] ? p->exe : "?",
+		buf_str(&t->line, "+++ ");
+		buf_plain(&t->line, p->exe && p->exe[0] ? p->exe : "?");
+		buf_fmt(&t->line, "%s +++\n",
 			p->recorded ? "" : " (without the recorder)");
 	}
 	if (p->status != -1 && !s->ended) {
@@ -169,13 +160,16 @@ put_stack(struct text *t, const struct trace_call *c)
 	size_t i;
 
 	buf_fmt(&t->line, " #%u\n", s->id);
-	t->stacks = grow(t->stacks, &t->nstacks, s->id, sizeof(*t->stacks));
+	t->stacks = xgrow(t->stacks, &t->nstacks, s->id, sizeof(*t->stacks));
 	if (t->stacks[s->id])
 		return;
 	t->stacks[s->id] = true;
 	names = trace_stack_names(c->process, s);
-	for (i = 0; i < s->n; i++)
-		buf_fmt(&t->line, " > %s\n", names[i]);
+	for (i = 0; i < s->n; i++) {
+		buf_str(&t->line, " > ");
+		buf_plain(&t->line, names[i]);
+		buf_char(&t->line, '\n');
+	}
 }
 
 static void
@@ -189,6 +183,9 @@ text_call(void *arg, const struct trace_call *c)
 	put_who(t, c->process->pid, c->tid);
 	buf_str(&t->line, trace_call_name(c));
 	trace_decode_args(&t->line, c, t->conf.data, put_fd, t);
+	/* As strace writes it. */
+	if (c->cut)
+		buf_str(&t->line, " <unfinished ...>");
 	buf_str(&t->line, " = ");
 	trace_decode_ret(&t->line, c, put_fd, t);
 	if (c->escape == TRACE_LIBC && c->fn && c->fn[0])

@@ -365,6 +365,32 @@ one_socket(void)
 }
 
 /*
+ * shell: what a program that cleaned its environment starts by a shell, with
+ * all that a command can have in it.
+ */
+static int
+shell(const char *self)
+{
+	static const char format[] =
+		"%s one; e=$?; echo \"$0\" 'q' \\$HOME \"$#\" `echo b`\n exit $e";
+	char command[512], line[64];
+	FILE *f;
+
+	snprintf(command, sizeof(command), format, self);
+	want(!clearenv(), "clearenv");
+	fflush(stdout);
+	want(WEXITSTATUS(system(command)) == 7, "system");
+	want(system(NULL) == 1, "a shell");
+	/* The program's own words, with nothing of the recorder's. */
+	want(!setenv("LD_PRELOAD", "", 1), "setenv");
+	f = popen(command, "r");
+	want(f && fgets(line, sizeof(line), f), "popen");
+	want(!strcmp(line, "sh q $HOME 0 b\n"), line);
+	want(WEXITSTATUS(pclose(f)) == 7, "pclose");
+	return 0;
+}
+
+/*
  * handlers: signals in the midst of recorded calls, each by another way, so
  * that the unwinder is at work. It writes, too; what the handler writes must
  * not be taken for that.
@@ -441,6 +467,118 @@ cancel(void)
 		want(how == PTHREAD_CANCELED, "not cancelled");
 		want(send(sv[0], "x", 1, 0) == 1, "send");
 		want(recv(sv[1], &(char){0}, 1, 0) == 1, "recv");
+	}
+	return 0;
+}
+
+/* cuts: each kind of call that a thread may never come back from, by
+ * cancellation, the last one by pthread_exit in a handler. */
+
+static int cut_sv[2], cut_listener, cut_set;
+
+static void
+last_word(void *arg)
+{
+	want(send(*(int *)arg, "y", 1, MSG_DONTWAIT) == 1, "last word");
+}
+
+static void *
+cut_recv(void *arg)
+{
+	pthread_cleanup_push(last_word, &cut_sv[0]);
+	blocked(&cut_sv[1]);
+	pthread_cleanup_pop(0);
+	return arg;
+}
+
+static void *
+cut_accept(void *arg)
+{
+	accept(cut_listener, NULL, NULL);
+	return arg;
+}
+
+static void *
+cut_poll(void *arg)
+{
+	struct pollfd p = {cut_listener, POLLIN, 0};
+
+	poll(&p, 1, -1);
+	return arg;
+}
+
+static void *
+cut_select(void *arg)
+{
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(cut_listener, &in);
+	select(cut_listener + 1, &in, NULL, NULL, NULL);
+	return arg;
+}
+
+static void *
+cut_wait(void *arg)
+{
+	struct epoll_event ev;
+
+	epoll_wait(cut_set, &ev, 1, -1);
+	return arg;
+}
+
+static void *
+cut_message(void *arg)
+{
+	char c[4];
+	struct iovec v = {c, sizeof(c)};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	recvmsg(cut_sv[0], &m, 0);
+	return arg;
+}
+
+static void *
+cut_handler(void *arg)
+{
+	blocked(&cut_sv[0]);
+	return arg;
+}
+
+static void
+leave(int sig)
+{
+	pthread_exit(NULL);
+}
+
+static int
+cuts(void)
+{
+	static void *(*const way[])(void *) = {cut_recv, cut_accept, cut_poll,
+		cut_select, cut_wait, cut_message, cut_handler};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	struct epoll_event ev = {.events = EPOLLIN};
+	const int n = sizeof(way) / sizeof(*way);
+	void *how;
+	pthread_t t;
+
+	both(cut_sv);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	cut_listener = socket(AF_INET, SOCK_STREAM, 0);
+	want(!bind(cut_listener, (struct sockaddr *)&in, sizeof(in)), "bind");
+	want(!listen(cut_listener, 1), "listen");
+	cut_set = epoll_create1(0);
+	want(!epoll_ctl(cut_set, EPOLL_CTL_ADD, cut_listener, &ev), "ctl");
+	signal(SIGUSR1, leave);
+	for (int i = 0; i < n; i++) {
+		want(!pthread_create(&t, NULL, way[i], NULL), "thread");
+		usleep(20000);
+		if (i < n - 1)
+			pthread_cancel(t);
+		else
+			pthread_kill(t, SIGUSR1);
+		want(!pthread_join(t, &how), "join");
+		want(how == (i < n - 1 ? PTHREAD_CANCELED : NULL), "how");
 	}
 	return 0;
 }
@@ -535,12 +673,16 @@ main(int argc, char **argv)
 		return calls();
 	if (!strcmp(what, "kids"))
 		return kids(argv[0]);
+	if (!strcmp(what, "shell"))
+		return shell(argv[0]);
 	if (!strcmp(what, "one"))
 		return one_socket();
 	if (!strcmp(what, "handlers"))
 		return handlers();
 	if (!strcmp(what, "cancel"))
 		return cancel();
+	if (!strcmp(what, "cuts"))
+		return cuts();
 	if (!strcmp(what, "many") && argc == 4)
 		return many(atol(argv[2]), atoi(argv[3]));
 	if (!strcmp(what, "strict") || !strcmp(what, "filter"))

@@ -66,10 +66,9 @@ function load(text)
 		case "m": D.meta = x[1]; break;
 		case "p":
 			D.procs.set(x[1], { id: x[1], pid: x[2], ppid: x[3],
-				t: t + x[4], exe: x[5], cmd: x[6],
+				t: t + x[4], cmd: x[6],
 				recorded: x[7], status: x[8], n: 0,
-				name: x[5].replace(/.*\//, "") ||
-					"pid " + x[2] });
+				name: x[5] || "pid " + x[2] });
 			break;
 		case "t": D.threads.push({ proc: x[1], tid: x[2] }); break;
 		case "e": addEndpoint(x); break;
@@ -190,7 +189,7 @@ function columns(calls)
 
 function noProcess(id)
 {
-	const p = { id, pid: 0, ppid: 0, t: 0, exe: "", cmd: "", status: -1,
+	const p = { id, pid: 0, ppid: 0, t: 0, cmd: "", status: -1,
 		recorded: 0, n: 0, name: "process " + id };
 	D.procs.set(id, p);
 	return p;

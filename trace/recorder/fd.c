@@ -143,8 +143,11 @@ announce(const struct news *n)
 	e->type = n->type;
 	e->protocol = n->protocol;
 	e->listener = n->listener;
-	memcpy(e + 1, n->local, ll);
-	memcpy((char *)(e + 1) + ll, n->peer, pl);
+	/* Without a name there is no pointer either. */
+	if (ll)
+		memcpy(e + 1, n->local, ll);
+	if (pl)
+		memcpy((char *)(e + 1) + ll, n->peer, pl);
 	kt_commit(rec, KT_ENDPOINT);
 }
 

@@ -124,10 +124,14 @@ find(char *const *envp, const char *name)
 __attribute__((constructor)) static void
 start(int argc, char **argv, char **envp)
 {
-	const char *path = find(envp, KT_ENV), *v = find(envp, "LD_PRELOAD");
+	const char *path, *v;
 	int saved = errno;
 
 	kt_resolve_all();
+	if (!kmap_on_glibc())
+		return;
+	path = find(envp, KT_ENV);
+	v = find(envp, "LD_PRELOAD");
 	if (!path || strlen(path) >= sizeof(region_var))
 		return;
 	strcpy(region_var, path);
@@ -446,3 +450,67 @@ kt_w_execveat(int dir, const char *path, char *const *argv, char *const *envp,
 	}
 SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
+
+/* text in single quotes at to, which has room; returns the end. */
+static char *
+quoted(char *to, const char *text)
+{
+	*to++ = '\'';
+	for (; *text; text++)
+		if (*text == '\'')
+			to = stpcpy(to, "'\\''");
+		else
+			*to++ = *text;
+	*to++ = '\'';
+	*to = '\0';
+	return to;
+}
+
+/*
+ * system(3) and popen(3) start their shell inside of libc, with the environment
+ * as it stands. When a program has cleaned that, the command says what is
+ * missing, and the same process becomes the same shell. Returns the longer
+ * command, to be freed, or NULL when the command is good as it is.
+ */
+char *
+kt_command(const char *command)
+{
+	struct patch p = plan(environ);
+	char **envp, *text, *to, *whole;
+	size_t n;
+
+	if (!command || !p.needed)
+		return NULL;
+	envp = alloca((p.n + 3) * sizeof(*envp));
+	text = alloca(p.pre_len + 1);
+	patched(&p, environ, envp, text);
+	n = 64 + 4 * (strlen(command) + p.pre_len + sizeof(region_var));
+	whole = malloc(n);
+	if (!whole)
+		return NULL;
+	to = stpcpy(whole, "export ");
+	if (!p.var)
+		to = stpcpy(quoted(to, region_var), " ");
+	if (p.pre_len)
+		to = quoted(to, text);
+	/* $0 is what libc makes it. */
+	to = stpcpy(quoted(stpcpy(to, "; exec /bin/sh -c "), command), " sh");
+	/* Linux, MAX_ARG_STRLEN: execve(2), E2BIG. */
+	if (to - whole < 32 * 4096)
+		return whole;
+	free(whole);
+	return NULL;
+}
+
+KT_EXPORT int kt_w_system(const char *) __asm__("system");
+KT_EXPORT int
+kt_w_system(const char *command)
+{
+	int (*real)(const char *) = kt_real(KT_system);
+	char *whole = kt_command(command);
+	int r = real(whole ? whole : command);
+
+	/* free(3) preserves errno since glibc 2.33. */
+	free(whole);
+	return r;
+}

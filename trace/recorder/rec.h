@@ -237,6 +237,7 @@ kt_unw(int fd)
 void *kt_vfork_before(void);
 void kt_sealed(bool strict); /* a seccomp mode is about to be set */
 void kt_announce(uint32_t process, uint32_t parent, unsigned int flags);
+char *kt_command(const char *command);
 
 /* after.c: the record, and what the call did to the fd table. */
 void kt_after(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
@@ -248,6 +249,34 @@ struct kt_select {
 };
 void kt_after_select(struct kt_call *c, enum kt_name fn, int sys,
 	unsigned int nargs, const uint64_t *a, const struct kt_select *s);
+
+/*
+ * The thread may be cancelled inside the real call, or ended by a handler
+ * that calls pthread_exit. Then its stack is unwound, and what has this as
+ * its cleanup gets a record without a result; see cut.c. A call that returns
+ * pays nothing: that it did is known to the compiler.
+ */
+struct kt_cut {
+	struct kt_call *c;
+	const uint64_t *a;
+	const struct kt_select *s; /* select's */
+	enum kt_name fn;
+	enum kt_op op;
+	int sys;
+	unsigned int nargs;
+	bool live;
+};
+
+KT_COLD void kt_cut(const struct kt_cut *cut);
+
+static inline __attribute__((always_inline)) void
+kt_cut_end(struct kt_cut *cut)
+{
+	if (cut->live)
+		kt_cut(cut);
+}
+
+#define KT_CUTS __attribute__((cleanup(kt_cut_end)))
 
 /* The two ends of every wrapper. */
 

@@ -506,6 +506,11 @@ extent(struct dl_phdr_info *i, size_t size, void *arg)
 	return 1;
 }
 
+/* What pthread_atfork(3) calls. Weak: see kmap_on_glibc. */
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *)
+	__attribute__((weak));
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
 void
 kt_stack_init(void)
 {
@@ -515,7 +520,8 @@ kt_stack_init(void)
 	kt_self.tid = kmap_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
 	/* Place 0 of the arena means "none". */
 	a_cas(&kt_region->arena, (uint64_t)0, (uint64_t)KT_CHUNK);
-	pthread_atfork(before_fork, after_fork, after_fork_child);
+	__register_atfork(
+		before_fork, after_fork, after_fork_child, __dso_handle);
 	if (!kt_region->frames)
 		return;
 	h = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);

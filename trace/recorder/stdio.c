@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/select.h>
 
 #include "wrap.h"
@@ -144,8 +145,10 @@ KT_EXPORT FILE *
 kt_w_popen(const char *command, const char *mode)
 {
 	FILE *(*real)(const char *, const char *) = kt_real(KT_popen);
-	FILE *f = real(command, mode);
+	char *whole = kt_command(command);
+	FILE *f = real(whole ? whole : command, mode);
 
+	free(whole);
 	kt_born(of(f), TRACE_PIPE);
 	return f;
 }

@@ -29,10 +29,13 @@ enum {
 		guard;                                                         \
 		if (!(before))                                                 \
 			return real args;                                      \
+		const uint64_t a[] = {__VA_ARGS__};                            \
+		KT_CUTS struct kt_cut cut = {&c, a, NULL, KT_##name, op,       \
+			KT_SYS_##name, nargs, true};                           \
 		r = real args;                                                 \
+		cut.live = false;                                              \
 		kt_done(&c, (long)r);                                          \
-		kt_after(&c, KT_##name, KT_SYS_##name, op, nargs,              \
-			(uint64_t[]){__VA_ARGS__});                            \
+		kt_after(&c, KT_##name, KT_SYS_##name, op, nargs, a);          \
 		return r;                                                      \
 	}
 #define W(ret, name, params, args, before, op, nargs, ...)                     \

@@ -279,10 +279,13 @@ DUP(dup3, (int fd, int to, int flags), (fd, to, flags), to, 3, fd, to, flags)
 				dupped(fd, r);                                 \
 			return r;                                              \
 		}                                                              \
+		const uint64_t a[] = {fd, cmd, arg};                           \
+		KT_CUTS struct kt_cut cut = {                                  \
+			&c, a, NULL, KT_##name, OP_NONE, SYS_fcntl, 3, true};  \
 		r = real(fd, cmd, arg);                                        \
+		cut.live = false;                                              \
 		kt_done(&c, r);                                                \
-		kt_after(&c, KT_##name, SYS_fcntl, OP_FCNTL, 3,                \
-			(uint64_t[]){fd, cmd, arg});                           \
+		kt_after(&c, KT_##name, SYS_fcntl, OP_FCNTL, 3, a);            \
 		return r;                                                      \
 	}
 FCNTL(fcntl)
@@ -366,10 +369,13 @@ kt_before_select(struct kt_select *s, int n, const fd_set *const sets[3],
                                                                                \
 		if (!kt_before_select(&s, n, sets, t, timeval) || !ANY)        \
 			return real args;                                      \
+		const uint64_t a[] = {__VA_ARGS__};                            \
+		KT_CUTS struct kt_cut cut = {&c, a, &s, KT_##name, OP_SELECT,  \
+			KT_SYS_##name, nargs, true};                           \
 		r = real args;                                                 \
+		cut.live = false;                                              \
 		kt_done(&c, r);                                                \
-		kt_after_select(&c, KT_##name, KT_SYS_##name, nargs,           \
-			(uint64_t[]){__VA_ARGS__}, &s);                        \
+		kt_after_select(&c, KT_##name, KT_SYS_##name, nargs, a, &s);   \
 		return r;                                                      \
 	}
 #define SEL_ARGS (int n, fd_set *rd, fd_set *wr, fd_set *ex, void *t)
