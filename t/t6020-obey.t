@@ -2,6 +2,8 @@
 # KMAP_TABLE: what the library does with a table, seen by its statistics and
 # by the byte counter of lo, in real programs.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
+. "$srcdir/programs/lib.sh"
+. "$srcdir/programs/nginx.sh"
 private_net "$@"
 need curl nginx redis-server redis-benchmark
 STRICT=$builddir/table/strict
@@ -282,23 +284,8 @@ free_port A
 free_port B
 mkdir "$WORK/html"
 head -c 3000000 /dev/urandom >"$WORK/html/doc"
-cat >"$WORK/nginx.conf" <<END
-daemon off;
-worker_processes 2;
-pid $WORK/nginx.pid;
-error_log stderr;
-events { worker_connections 64; }
-http {
-	access_log off;
-	client_body_temp_path $WORK/body;
-	proxy_temp_path $WORK/proxy;
-	fastcgi_temp_path $WORK/fastcgi;
-	uwsgi_temp_path $WORK/uwsgi;
-	scgi_temp_path $WORK/scgi;
-	server { listen 127.0.0.1:$A; root $WORK/html; }
-	server { listen $B; root $WORK/html; }
-}
-END
+nginx_conf "$WORK/nginx.conf" "$A" "root $WORK/html;" \
+	"server { listen $B; root $WORK/html; }"
 chmod 755 "$WORK/html"
 : >"$WORK/nginx.stats"
 : >"$WORK/curl.stats"

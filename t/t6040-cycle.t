@@ -2,12 +2,13 @@
 # Trace, table, emulate, trace again: real programs under the table that was
 # written for them, and the table of that run.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
+. "$srcdir/programs/lib.sh"
+. "$srcdir/programs/nginx.sh"
 private_net "$@"
 need curl nginx redis-server redis-benchmark memcached
 unset KMAP_UPGRADE KMAP_RING KMAP_PEERS KMAP_STATS KMAP_TABLE KMAP_LOG
 unset http_proxy https_proxy all_proxy HTTP_PROXY no_proxy
-[ -e "$top_builddir/trace/.libs/libkmaptrace.so" ] ||
-	bail_out "libkmaptrace.so is not built"
+[ -e "$KMAP_RECORDER" ] || bail_out "libkmaptrace.so is not built"
 cd "$WORK" || exit 99
 
 # Paths that a run takes by chance are evidence of that run alone.
@@ -121,22 +122,7 @@ mkdir html
 chmod 755 html
 # More than any buffer holds: it waits for room, on TCP and on rings.
 head -c 30000000 /dev/urandom >html/doc
-cat >nginx.conf <<END
-daemon off;
-worker_processes 1;
-pid $WORK/nginx.pid;
-error_log stderr;
-events { worker_connections 64; }
-http {
-	access_log off;
-	client_body_temp_path $WORK/body;
-	proxy_temp_path $WORK/proxy;
-	fastcgi_temp_path $WORK/fastcgi;
-	uwsgi_temp_path $WORK/uwsgi;
-	scgi_temp_path $WORK/scgi;
-	server { listen 127.0.0.1:$NGINX; root $WORK/html; }
-}
-END
+nginx_conf "$WORK/nginx.conf" "$NGINX" "root $WORK/html;"
 cycle nginx "$NGINX" page -- nginx -c "$WORK/nginx.conf"
 
 free_port MEMCACHED

@@ -1,11 +1,13 @@
 # Interception tables: t6xxx.
 check_PROGRAMS += fuzz/table table/made-up table/strict
 fuzz_table_SOURCES = fuzz/table.c
-fuzz_table_LDADD = $(top_builddir)/src/libkmap.la
+fuzz_table_CFLAGS = $(TOOLS_CFLAGS)
+fuzz_table_LDADD = $(LIBKMAP)
 table_made_up_SOURCES = table/made-up.c
+table_made_up_CFLAGS = $(TOOLS_CFLAGS)
 table_made_up_LDADD = $(top_builddir)/trace/libtable.la \
 	$(top_builddir)/trace/libsinks.la $(top_builddir)/trace/liblook.la \
-	$(top_builddir)/src/libkmap.la
+	$(LIBKMAP)
 table_strict_SOURCES = table/strict.c
 table_strict_LDADD =
 
