@@ -498,23 +498,24 @@ class Bench:
     def traced_redis(self):
         t = self.table(
             "Tracing: redis GET, 50 connections",
-            ["", "GET/s", "of untraced", "server CPU"],
+            ["", "GET/s", "of untraced", "server CPU", "answers seen"],
             "The server is traced, the load is not. Every line next to an "
             "untraced run of its own. CPU: of server and tracer for each "
-            "request.")
+            "request. Answers seen: calls of write that the tracer has, of "
+            "those that answered a request.")
         try:
             with L.Lab(None) as lab:
                 plain = stacks.redis(lab, False)
                 rate = self.get(lab, plain, 20000).rate
                 n = max(2000, int(rate * (0.4 if self.quick else 1)))
-                t.add("untraced", count(rate), "1", "-")
-                for label, words, most in stacks.tracers(lab):
+                t.add("untraced", count(rate), "1", "-", "-")
+                for label, words, most, seen in stacks.tracers(lab):
                     self.progress.say(f"{t.title}: {label}")
                     t.add(label, *self.traced_row(
-                        lab, plain, label, words, min(n, most or n)))
+                        lab, plain, label, words, min(n, most or n), seen))
         except (Failed, OSError) as e:
             self.failures.append(f"{t.title}: {e}")
-            t.add("redis", "failed", "-", "-")
+            t.add("redis", "failed", "-", "-", "-")
         self.show(t)
 
     @staticmethod
@@ -522,8 +523,9 @@ class Bench:
         return stacks.watched([server], lambda: stacks.redis_benchmark(
             lab, False, server.port, n, 50, 1))
 
-    def traced_row(self, lab, plain, label, words, n):
-        """What is not installed, or may not trace here, says why."""
+    def traced_row(self, lab, plain, label, words, n, seen):
+        """What is not installed, or may not trace here, says why; and a
+        tracer is fast that sees little."""
         own = label.startswith("kmap-trace")
         try:
             if not own:
@@ -535,19 +537,26 @@ class Bench:
                         "traced": (server, n)}
                 s = L.interleave(arms, 1 if few else self.pairs,
                                  lambda arm, _: self.get(lab, *arms[arm]))
+                stacks.redis_ends(server)
             finally:
                 server.stop()
-        except (Failed, OSError) as e:
+            writes = seen()
+        except (Failed, OSError, subprocess.TimeoutExpired) as e:
             if own:
                 self.failures.append(f"{label}: {e}")
-            return ["-", str(e), "-"]
+            return ["-", str(e), "-", "-"]
+        part = writes / sum(x.n for x in s["traced"])
+        if own and part < 1:
+            self.failures.append(f"{label}: {100 * part:.2f} % of the "
+                                 "answers were recorded")
         r = Ratio([x.rate for x in s["traced"]],
                   [x.rate for x in s["untraced"]])
         if label == "kmap-trace, with stacks":
             self.bar("redis GET traced, with stacks", r.mid, 0.8)
         return [count(median([x.rate for x in s["traced"]])),
                 f"{r.mid:.3f}" if r.mid < 0.1 else str(r),
-                span(median([x.cpu_sum for x in s["traced"]]))]
+                span(median([x.cpu_sum for x in s["traced"]])),
+                f"{min(100, 100 * part):.4g} %"]
 
     def traced_calls(self):
         t = self.table(

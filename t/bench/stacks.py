@@ -3,8 +3,10 @@
 
 import json
 import os
+import re
 import shutil
 import socket
+import subprocess
 
 from lab import HERE, Failed, free_port, lo_bytes, top_builddir
 
@@ -40,24 +42,73 @@ def kmap_trace():
     return os.path.abspath(path)
 
 
+def counted(path, pattern):
+    """How many lines of a file match."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return sum(1 for line in f if re.search(pattern, line))
+
+
+def number(text, pattern):
+    """The number that a summary has for something; 0 if it lacks it."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def uftrace_writes(path):
+    out = subprocess.run(["uftrace", "report", "--no-pager", "-d", path, "-f",
+                          "call"], stdin=subprocess.DEVNULL,
+                         capture_output=True, text=True, timeout=60,
+                         check=False).stdout
+    return number(out, r"^ *(\d+) +write$")
+
+
 def tracers(lab):
     """(label, words before the program, requests or None: as many as are
-    made in a while). The calls are those that redis makes on sockets."""
-    trace = [kmap_trace(), "-q", "-o", lab.path("redis.kmap")]
+    made in a while, and how many calls of write it has in the end). The
+    calls are those that redis makes on sockets; uftrace can only have all
+    library calls, or some with what they call."""
+    out = {name: lab.path(name) for name in (
+        "redis.kmap", "verify.kmap", "strace-c", "strace-k", "ltrace",
+        "uftrace", "uftrace-a", "perf")}
     strace = ["strace", "-f", "--seccomp-bpf", "-e",
               f"trace=%network,{REDIS_CALLS}", "-o"]
-    ltrace = "+".join(REDIS_CALLS.split(","))
+    names = REDIS_CALLS.split(",")
+
+    def trace(name):
+        return [kmap_trace(), "-q", "-o", out[name]]
+
+    def table(name):
+        return lambda: number(read(out[name]),
+                              r'^"write@[^"]*" = \{ count = (\d+)')
+
+    def uftrace(name, *words):
+        return ["uftrace", "record", "--force", "-d", out[name], *words]
     return [
-        ("kmap-trace, with stacks", trace, None),
-        ("kmap-trace --verify", trace + ["--verify"], 20000),
-        ("strace -c --seccomp-bpf", strace + [lab.path("strace"), "-c"],
-         20000),
-        ("strace -k --seccomp-bpf", strace + ["/dev/null", "-k"], 200),
-        ("ltrace", ["ltrace", "-f", "-o", "/dev/null", "-e", ltrace], 500),
-        ("uftrace", ["uftrace", "record", "--force", "-d",
-                     lab.path("uftrace")], 20000),
-        ("perf trace", ["perf", "trace", "-o", "/dev/null", "-e",
-                        REDIS_CALLS], 2000),
+        ("kmap-trace, with stacks", trace("redis.kmap"), None,
+         table("redis.kmap")),
+        ("kmap-trace --verify", trace("verify.kmap") + ["--verify"], 20000,
+         table("verify.kmap")),
+        ("strace -c --seccomp-bpf", strace + [out["strace-c"], "-c"], 20000,
+         lambda: number(read(out["strace-c"]),
+                        r"^(?: *[\d.]+){3} +(\d+)\b.* write$")),
+        ("strace -k --seccomp-bpf", strace + [out["strace-k"], "-k"], 200,
+         lambda: counted(out["strace-k"], r"^\d+ +write\(")),
+        ("ltrace", ["ltrace", "-f", "-o", out["ltrace"], "-e",
+                    "+".join(names)], 500,
+         lambda: counted(out["ltrace"], r"->write\(")),
+        ("uftrace, all library calls", uftrace("uftrace"), 20000,
+         lambda: uftrace_writes(out["uftrace"])),
+        ("uftrace -a, these calls",
+         uftrace("uftrace-a", "-a", *[f"-F{x}" for x in names]), 20000,
+         lambda: uftrace_writes(out["uftrace-a"])),
+        ("perf trace", ["perf", "trace", "-o", out["perf"], "-e",
+                        REDIS_CALLS], 2000,
+         lambda: counted(out["perf"], r" write\(")),
     ]
 
 
@@ -109,6 +160,17 @@ def redis(lab, kmap, tracer=()):
         if s.recv(64) != b"+OK\r\n":
             raise Failed("redis did not take a key")
     return server
+
+
+def redis_ends(server, grace=20):
+    """By its own command: a tracer then sees its end, and writes all."""
+    with socket.create_connection(("127.0.0.1", server.port), 5) as s:
+        s.sendall(b"SHUTDOWN NOSAVE\r\n")
+        s.recv(64)
+    try:
+        server.proc.wait(grace)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{server.name} did not end") from None
 
 
 NGINX = """\
