@@ -21,10 +21,13 @@ PROGRAM_TESTS = \
 	t5092-envoy-service.t \
 	t5095-udp.t \
 	t5100-others.t \
-	t5110-redirect.t
+	t5110-redirect.t \
+	t5200-wide.t
 
 dist_check_SCRIPTS += $(PROGRAM_TESTS)
 TESTS += $(PROGRAM_TESTS)
+EXTRA_DIST += programs/wide programs/wide.d/databases.sh \
+	programs/wide.d/streams.sh programs/wide.d/web.sh
 EXTRA_DIST += programs/lib.sh programs/check.lua programs/nginx.sh \
 	programs/envoy.sh programs/others.sh programs/fetch-envoy \
 	programs/app.py programs/client.py programs/memcache.py \
