@@ -4,6 +4,7 @@
 # each case looks at the driver's own verdict.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
+unset KMAP_LONG
 
 driver=$top_srcdir/build-aux/tap-driver.sh
 [ -e "$driver" ] || bail_out "no tap-driver.sh: run ./bootstrap"

@@ -286,7 +286,7 @@ gates(int rounds)
 int
 main(void)
 {
-	uint64_t n = getenv("KMAP_LONG") ? 4096u << 20 : 40u << 20;
+	uint64_t n = (getenv("KMAP_LONG") ? UINT64_C(4096) : 40) << 20;
 
 #ifdef __SANITIZE_THREAD__
 	n /= 8;
