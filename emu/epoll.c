@@ -1403,7 +1403,8 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		if (!(it->events & EPOLLET) || a_load(&ep->tx.nospace)) {
 			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 			if (!kmap_tx_has_room(ep))
-				*limit = kmap_min(*limit, KMAP_SPILL_NS);
+				*limit = kmap_min(
+					*limit, kmap_tx_spill_look(ep));
 		}
 	} else if (wants_out(it) && kmap_tx_paced(ep)) {
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);

@@ -4,6 +4,7 @@
 #include "call.h"
 #include "family.h"
 
+#include "addr.h"
 #include "env.h"
 #include "pair.h"
 #include "stream.h"
@@ -436,25 +437,99 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
 	return kmap_ret(kmap_real.sendmsg(c->fd, req->msg, req->flags));
 }
 
-/* What KMAP_UPGRADE=now gives the other end to answer an offer, once in a
- * connection's life and only in a long send. */
+/*
+ * KMAP_UPGRADE=now: what a long send, once in a connection's life, gives the
+ * other end to answer the offer: MOMENT_NS to anybody. A blocking one goes on
+ * by a little in each millisecond, which wakes who sleeps over there, while
+ * all that it has sent lies unread: nobody has accepted the connection yet, or
+ * looked at it. One that reads and does not answer is a child whose parent has
+ * not let go of its copy yet; or it has no library, and the next connection
+ * to its address knows.
+ */
 #define MOMENT_NS 300000u
+#define MOMENT_PIECE (2u << 10)
+#define UNREAD_NS 60000000u
+#define READ_NS 30000000u
 
-static void
-offered_moment(struct kmap_ent *e, int fd)
+struct moment {
+	uint64_t began; /* 0: not yet */
+	uint64_t read_at; /* 0: nothing was read */
+};
+
+static kmap_a32 deaf[64];
+
+static kmap_a32 *
+deaf_slot(const struct kmap_addr *to, uint32_t *mark)
 {
-	uint64_t t0;
+	uint32_t h = to->port;
 
-	if (kmap_conf.upgrade != KMAP_NOW || e->moment_given ||
-		a_load(&e->ep->stage) != KMAP_OFFERED)
-		return;
+	for (size_t i = 0; i < sizeof(to->ip); i++)
+		h = h * 31 + to->ip[i];
+	*mark = h | 1;
+	return &deaf[h % kmap_countof(deaf)];
+}
+
+/* The first one; true: it goes on. */
+static bool
+moment_begin(struct kmap_ent *e, int fd, bool nb)
+{
+	kmap_a32 *slot;
+	uint32_t mark;
+	uint64_t t0 = kmap_now();
+
+	if (kmap_conf.upgrade != KMAP_NOW || e->moment_given)
+		return false;
 	e->moment_given = true;
-	t0 = kmap_now();
 	do {
 		kmap_sys_yield();
 		kmap_pair_look(e, fd);
 	} while (a_load(&e->ep->stage) == KMAP_OFFERED &&
 		kmap_now() - t0 < MOMENT_NS);
+	slot = deaf_slot(&e->ep->tuple.to, &mark);
+	if (a_load(&e->ep->stage) == KMAP_PAIRED)
+		a_store(slot, 0u);
+	return !nb && a_load(slot) != mark;
+}
+
+/* True: it goes on. */
+static bool
+moment_more(struct kmap_ent *e, int fd, size_t done, struct moment *m)
+{
+	const struct kmap_tuple *t = &e->ep->tuple;
+	int64_t unread = kmap_unread_at(&t->to, &t->from);
+	uint64_t now = kmap_now();
+	uint32_t mark;
+
+	if (unread < 0 || now - m->began >= UNREAD_NS)
+		return false;
+	if (m->read_at == 0 && (uint64_t)unread < done)
+		m->read_at = now;
+	if (m->read_at != 0 && now - m->read_at >= READ_NS) {
+		kmap_a32 *slot = deaf_slot(&t->to, &mark);
+
+		a_store(slot, mark);
+		return false;
+	}
+	kmap_sys_nap_ms(1);
+	kmap_pair_look(e, fd);
+	return true;
+}
+
+/* After a piece of a send that is not at its end. */
+static void
+moment(struct kmap_ent *e, int fd, struct kmap_tx_op *op, bool nb, size_t done,
+	struct moment *m)
+{
+	bool on;
+
+	if (a_load(&e->ep->stage) != KMAP_OFFERED)
+		return;
+	if (m->began == 0) {
+		m->began = kmap_now();
+		on = moment_begin(e, fd, nb);
+	} else
+		on = op->piece != 0 && moment_more(e, fd, done, m);
+	op->piece = on ? MOMENT_PIECE : 0;
 }
 
 /*
@@ -482,6 +557,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 {
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
+	struct moment m = {0, 0};
 	bool look = true;
 	WAITING(w);
 	ssize_t n;
@@ -500,7 +576,7 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 				return 0;
 			if (!kmap_tx_gated(e)) {
 				kmap_pair_look(e, c->fd);
-				offered_moment(e, c->fd);
+				moment(e, c->fd, op, nb, *done, &m);
 			}
 			/* What was sent is told first, and the error, with
 			 * its SIGPIPE, by the next call: as the kernel does. */

@@ -439,7 +439,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	}
 	paced = out_tcp && kmap_tx_paced(ep);
 	if ((want & POLLOUT) && (!out_tcp || paced)) {
-		stop = t0 + (out_tcp ? KMAP_PACE_NS : KMAP_SPILL_NS);
+		stop = t0 + (out_tcp ? KMAP_PACE_NS : kmap_tx_spill_look(ep));
 		if (deadline != 0)
 			stop = kmap_min(deadline, stop);
 	}
@@ -610,7 +610,7 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 		if (!(o.want & TX_WANT) || e->ep->link == NULL)
 			continue;
 		if (kmap_tx_on_ring(e->ep))
-			*limit = kmap_min(*limit, KMAP_SPILL_NS);
+			*limit = kmap_min(*limit, kmap_tx_spill_look(e->ep));
 		else if (kmap_tx_paced(e->ep))
 			*limit = kmap_min(*limit, KMAP_PACE_NS);
 		else if (writable_now(m->fds[i].fd))

@@ -315,6 +315,19 @@ diag_owner(const struct kmap_addr *local, const struct kmap_addr *remote)
 	return d.idiag_uid;
 }
 
+int64_t
+kmap_unread_at(const struct kmap_addr *local, const struct kmap_addr *remote)
+{
+	struct inet_diag_msg d;
+	int64_t r = diag(local, remote, &d);
+
+	if (r < 0)
+		return r;
+	if (d.id.idiag_dport != remote->port)
+		return -ENOENT;
+	return d.idiag_rqueue;
+}
+
 uint32_t
 kmap_listener(const struct kmap_addr *at)
 {

@@ -36,6 +36,14 @@ socklen_t kmap_tuple_name(const struct kmap_tuple *t, struct sockaddr_un *un);
 int64_t
 kmap_owner_uid(const struct kmap_addr *local, const struct kmap_addr *remote);
 
+/*
+ * How many bytes lie unread at the socket whose own address is `local` and
+ * whose peer is `remote`, accepted or not; -errno: it cannot be asked, or
+ * nobody has it.
+ */
+int64_t
+kmap_unread_at(const struct kmap_addr *local, const struct kmap_addr *remote);
+
 /* The inode number of the socket that listens at `at`, which is its identity
  * while it lives; 0: none, or it cannot be asked. */
 uint32_t kmap_listener(const struct kmap_addr *at);

@@ -712,13 +712,66 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * whole however late its reader is scheduled. Bytes that nobody reads lose
  * nothing by waiting; but a program may write megabytes before anybody reads
  * them, as TCP lets it, so after PACE_STEPS the share doubles each
- * PACE_DOUBLE steps (4 MB are gone after some 60 ms).
+ * PACE_DOUBLE steps (4 MB are gone after some 90 ms).
  */
 #define PACE_BURST (64u << 10)
-#define PACE_BYTES (16u << 10)
-#define PACE_STEPS 32u
-#define PACE_DOUBLE 8u
-#define PACE_LAST (PACE_STEPS + 12 * PACE_DOUBLE)
+#define PACE_BYTES (2u << 10)
+#define PACE_STEPS 48u
+#define PACE_DOUBLE 4u
+#define PACE_LAST (PACE_STEPS + 13 * PACE_DOUBLE)
+
+/*
+ * Spill. A receiver that makes no progress at a full ring is either not
+ * scheduled, and it is best to wait for it, or it will not read before we
+ * have written more, and it is best to go back to TCP at once. What it was
+ * the last times decides how long it is waited for, and with which share the
+ * way by TCP begins. A receiver that reads other connections meanwhile is
+ * busy; it gets BUSY_NS.
+ */
+#define STUCK_NS 40000000u /* a quarter of it each time that it was */
+#define STUCK_MAX 3u
+#define STUCK_LOOK_NS 5000000u
+#define STUCK_BYTES (128u << 10) /* gone by TCP: it was stuck */
+#define UNSTUCK_BYTES (64u << 10) /* it was not */
+#define BUSY_NS 100000000u
+
+static uint64_t
+patience(const struct kmap_ep *ep)
+{
+	return STUCK_NS >> 2 * ep->tx.stuck;
+}
+
+uint64_t
+kmap_tx_spill_look(const struct kmap_ep *ep)
+{
+	return kmap_min(patience(ep) / 2, (uint64_t)STUCK_LOOK_NS);
+}
+
+/* tx.lock held; the direction was on the ring. */
+static void
+spill(struct kmap_ep *ep)
+{
+	static const uint32_t step[STUCK_MAX + 1] = {PACE_STEPS - 16,
+		PACE_STEPS, PACE_STEPS + 4 * PACE_DOUBLE,
+		PACE_STEPS + 8 * PACE_DOUBLE};
+
+	kmap_dir_down(ep);
+	ep->tx.pace_step = step[ep->tx.stuck];
+	ep->tx.ahead = 0;
+	ep->tx.spilled = 1;
+	kmap_stats_count(KMAP_STAT_spills);
+}
+
+/* tx.lock held; the direction is on the ring again. */
+static void
+unspill(struct kmap_ep *ep)
+{
+	if (ep->tx.spilled > STUCK_BYTES && ep->tx.stuck < STUCK_MAX)
+		ep->tx.stuck++;
+	else if (ep->tx.spilled < UNSTUCK_BYTES && ep->tx.stuck > 0)
+		ep->tx.stuck--;
+	ep->tx.spilled = 0;
+}
 
 /*
  * Whoever waits for room that the ring makes must wait the ring's way: an
@@ -875,9 +928,11 @@ tx_by_tcp(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 		return -EAGAIN;
 	}
 	n = kernel_send(e, fd, op, tx_piece(ep));
-	if (n > 0)
+	if (n > 0) {
 		ep->tx.ahead += (uint64_t)n;
-	else if (n == -EAGAIN)
+		if (ep->tx.spilled != 0)
+			ep->tx.spilled += (uint64_t)n;
+	} else if (n == -EAGAIN)
 		a_store(&ep->tx.nospace, 1u);
 	return n;
 }
@@ -890,8 +945,14 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	size_t want = op->file >= 0 ? op->file_left : op->it.left;
 	ssize_t n;
 
-	if (ep->link == NULL)
-		return kernel_send(e, fd, op, TCP_PIECE);
+	if (ep->link == NULL) {
+		n = kernel_send(
+			e, fd, op, op->piece != 0 ? op->piece : TCP_PIECE);
+		/* The burst of a direction that is about to move. */
+		if (n > 0)
+			ep->tx.ahead += (uint64_t)n;
+		return n;
+	}
 	if (kmap_tx_on_ring(ep) && !tx_look(e, fd, want) &&
 		kmap_unlikely(a_load_acq(&ep->tx.ring.shm->data_waiters) &
 			KMAP_BOUNCE))
@@ -907,6 +968,8 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	}
 	ep->tx.ahead = 0;
 	ep->tx.pace_step = 0;
+	if (kmap_unlikely(ep->tx.spilled != 0))
+		unspill(ep);
 	n = ring_send(e, op);
 	if (n == -EPROTO)
 		return broken(e, fd);
@@ -959,9 +1022,6 @@ kmap_tx_has_room(const struct kmap_ep *ep)
 	return r->size - used >= used / 2 && used < r->size;
 }
 
-/* A receiver that reads other connections is busy; it gets longer. */
-#define BUSY_NS 100000000u
-
 bool
 kmap_tx_spill(struct kmap_ent *e)
 {
@@ -982,10 +1042,9 @@ kmap_tx_spill(struct kmap_ent *e)
 	if (at != ep->tx.stuck_at || kmap_tx_has_room(ep)) {
 		ep->tx.stuck_at = at;
 		ep->tx.stuck_since = now;
-	} else if (beat == ep->tx.stuck_beat ||
-		now - ep->tx.stuck_since >= BUSY_NS) {
-		kmap_dir_down(ep);
-		kmap_stats_count(KMAP_STAT_spills);
+	} else if (now - ep->tx.stuck_since >=
+		(beat == ep->tx.stuck_beat ? patience(ep) : BUSY_NS)) {
+		spill(ep);
 		down = true;
 	}
 	ep->tx.stuck_beat = beat;

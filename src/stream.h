@@ -43,6 +43,7 @@ struct kmap_tx_op {
 	int file;
 	int64_t *off; /* NULL: the file's own position */
 	size_t file_left;
+	size_t piece; /* what goes by TCP at once before pairing; 0: much */
 };
 
 /*
@@ -82,9 +83,9 @@ bool kmap_rx_more(const struct kmap_ent *e, const struct kmap_rx_op *seen);
 bool kmap_tx_has_room(const struct kmap_ep *ep);
 /*
  * A direction that will go up as soon as the receiver makes its next call
- * (consent, or passing a record) takes at most 64 KiB in the first millisecond
- * by TCP, and more in each that follows: megabytes put into the kernel
- * meanwhile would never see the ring.
+ * (consent, or passing a record) takes 64 KiB at once by TCP, then little in
+ * each millisecond, and more and more: megabytes put into the kernel meanwhile
+ * would never see the ring.
  * True: the share is used up. The receiver's step rings space_waiters.
  */
 bool kmap_tx_paced(const struct kmap_ep *ep);
@@ -93,11 +94,11 @@ bool kmap_tx_freed(const struct kmap_ep *ep);
 #define KMAP_PACE_NS 1000000u
 
 /*
- * A wait to send found the ring full for KMAP_SPILL_NS. If the receiver made
- * no progress in two such waits (a busy one, that reads other connections,
- * in 100 ms), goes back to TCP. True: the direction is on TCP now.
+ * A wait to send found the ring full for kmap_tx_spill_look nanoseconds. If the
+ * receiver has made no progress for long (stream.c, "spill"), goes back to
+ * TCP. True: the direction is on TCP now.
  */
-#define KMAP_SPILL_NS 5000000u
+uint64_t kmap_tx_spill_look(const struct kmap_ep *ep);
 bool kmap_tx_spill(struct kmap_ent *e);
 /* Bytes to read and bytes not yet read by the peer, as SIOCINQ and SIOCOUTQ
  * count them: the kernel's number corrected by the ring. */

@@ -212,6 +212,15 @@ int kmap_sys_gettid(void);
 /* The events of `want` that hold now on one fd: poll(2) with time-out 0. */
 int kmap_sys_poll1(int fd, int want);
 
+/* Sleeps for so long, or until a handler ran. No cancellation point. */
+static inline void
+kmap_sys_nap_ms(int ms)
+{
+	struct timespec ts = {0, ms * 1000000L};
+
+	kmap_syscall(SYS_ppoll, NULL, 0, &ts, NULL, 0, 0);
+}
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 static inline uint64_t
 kmap_now(void)
