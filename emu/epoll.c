@@ -1606,27 +1606,28 @@ static void
 set_sleep_end(struct set_sleep *z)
 {
 	kmap_note_out();
-	a_sub(&z->set->sleepers, 1u);
-	if (kmap_unlikely(z->child))
-		a_sub(&z->set->shm->sleepers, 1u);
+	kmap_set_left(z->set, z->child);
 }
 
 void
-kmap_set_left(struct kmap_set *s)
+kmap_set_left(struct kmap_set *s, bool child)
 {
 	a_sub(&s->sleepers, 1u);
+	if (kmap_unlikely(child))
+		a_sub(&s->shm->sleepers, 1u);
 }
 
 /* Sleeps in the kernel; the lock is not held. */
 static int
 set_sleep(struct wait *w, uint64_t stop)
 {
+	bool child = w->set->forked && w->set->shm != NULL;
 	struct set_sleep z
-		__attribute__((cleanup(set_sleep_end))) = {w->set, false};
+		__attribute__((cleanup(set_sleep_end))) = {w->set, child};
 	uint64_t now;
 	int ms = -1;
 
-	kmap_note_in(w->set, 0, -1, KMAP_IN_SET);
+	kmap_note_in(w->set, child, -1, KMAP_IN_SET);
 	if (stop != 0) {
 		now = kmap_now();
 		/* Rounded up: down, the last millisecond would spin. */
@@ -1634,10 +1635,9 @@ set_sleep(struct wait *w, uint64_t stop)
 			? 0
 			: (int)kmap_min((stop - now + MS - 1) / MS, INT32_MAX);
 	}
-	if (kmap_unlikely(w->set->forked && w->set->shm != NULL)) {
+	if (kmap_unlikely(child)) {
 		set_hand_over(w->set);
 		a_add(&w->set->shm->sleepers, 1u);
-		z.child = true;
 	}
 	kmap_stats_count(KMAP_STAT_sleeps);
 	KMAP_TESTPOINT("sleep", -1);

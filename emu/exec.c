@@ -139,24 +139,16 @@ KMAP_EXPORT int
 posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa,
 	const posix_spawnattr_t *at, char *const argv[], char *const envp[])
 {
-	int r;
-
-	kmap_fork_before(KMAP_posix_spawn);
-	r = kmap_real.posix_spawn(pid, path, fa, at, argv, envp);
-	kmap_fork_parent(KMAP_posix_spawn, 0);
-	return r;
+	kmap_spawn_before();
+	return kmap_real.posix_spawn(pid, path, fa, at, argv, envp);
 }
 
 KMAP_EXPORT int
 posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa,
 	const posix_spawnattr_t *at, char *const argv[], char *const envp[])
 {
-	int r;
-
-	kmap_fork_before(KMAP_posix_spawnp);
-	r = kmap_real.posix_spawnp(pid, file, fa, at, argv, envp);
-	kmap_fork_parent(KMAP_posix_spawnp, 0);
-	return r;
+	kmap_spawn_before();
+	return kmap_real.posix_spawnp(pid, file, fa, at, argv, envp);
 }
 
 /*

@@ -3,42 +3,102 @@
 
 #include "call.h"
 #include "family.h"
+#include "guard.h"
+#include "sys.h"
 
 #include <pty.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /*
- * fork and _Fork: kmap_fork_before, then in the parent kmap_fork_parent, in
- * the child kmap_fork_child. The hooks stand outside libc's atfork handlers.
+ * What becomes of our tables around a fork: kmap_fork_before, then in the
+ * parent kmap_fork_parent, in the child kmap_fork_child. In between the tables
+ * are locked. Where libc runs the handlers of pthread_atfork(3), these three
+ * are the first that were registered: so they stand next to the fork itself
+ * ("prepare handlers are called in reverse order of registration"), and the
+ * program's own handlers use connections as ever, in the child with tables
+ * that are the child's.
  */
-static pid_t
-kmap_fork(int kind, pid_t (*real)(void))
-{
-	pid_t pid;
+static __thread bool prepared;
 
-	kmap_fork_before(kind);
-	pid = real();
-	if (pid == 0) {
-		kmap_fork_child(kind);
-		return 0;
-	}
-	pid = kmap_ret(pid);
-	kmap_fork_parent(kind, pid);
-	return pid;
+static void
+at_prepare(void)
+{
+	prepared = kmap_awake && kmap_fork_before();
+}
+
+static void
+at_parent(void)
+{
+	if (prepared)
+		kmap_fork_parent();
+	prepared = false;
+}
+
+static void
+at_child(void)
+{
+	if (prepared)
+		kmap_fork_child();
+	prepared = false;
+}
+
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+void
+kmap_atfork_init(void)
+{
+	static kmap_a32 done;
+
+	if (a_xchg(&done, 1u) == 0)
+		kmap_real.__register_atfork(
+			at_prepare, at_parent, at_child, __dso_handle);
+}
+
+/* What pthread_atfork(3) calls. Ours are first, also where a library's
+ * constructor runs before ours. */
+KMAP_EXPORT int
+__register_atfork(void (*prepare)(void), void (*parent)(void),
+	void (*child)(void), void *dso)
+{
+	kmap_atfork_init();
+	return kmap_real.__register_atfork(prepare, parent, child, dso);
 }
 
 KMAP_EXPORT pid_t
 fork(void)
 {
-	return kmap_errno(kmap_fork(KMAP_fork, kmap_real.fork));
+	pid_t pid = kmap_ret(kmap_real.fork());
+
+	if (pid != 0)
+		kmap_fork_over(pid);
+	return kmap_errno(pid);
 }
 KMAP_ALIAS_OF(__fork, fork);
+
+/* A fork for which libc runs no handlers. */
+static pid_t
+bare_fork(pid_t (*real)(void))
+{
+	bool ours = kmap_fork_before();
+	pid_t pid = real();
+
+	if (pid == 0) {
+		if (ours)
+			kmap_fork_child();
+		return 0;
+	}
+	pid = kmap_ret(pid);
+	if (ours)
+		kmap_fork_parent();
+	kmap_fork_over(pid);
+	return pid;
+}
 
 KMAP_EXPORT pid_t
 _Fork(void)
 {
-	return kmap_errno(kmap_fork(KMAP__Fork, kmap_real._Fork));
+	return kmap_errno(bare_fork(kmap_real._Fork));
 }
 
 /*
@@ -77,7 +137,7 @@ KMAP_VFORK(kmap_vfork_before);
 KMAP_EXPORT pid_t
 vfork(void)
 {
-	return kmap_errno(kmap_fork(KMAP_vfork, kmap_real._Fork));
+	return kmap_errno(bare_fork(kmap_real._Fork));
 }
 KMAP_ALIAS_OF(__vfork, vfork);
 #endif
@@ -86,6 +146,7 @@ KMAP_ALIAS_OF(__vfork, vfork);
 struct start {
 	int (*fn)(void *);
 	void *arg;
+	bool ours;
 };
 
 static int
@@ -93,7 +154,8 @@ start(void *arg)
 {
 	struct start s = *(struct start *)arg;
 
-	kmap_fork_child(KMAP_clone);
+	if (s.ours)
+		kmap_fork_child();
 	return s.fn(s.arg);
 }
 
@@ -105,7 +167,7 @@ start(void *arg)
 KMAP_EXPORT int
 clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
-	struct start s = {fn, arg};
+	struct start s = {fn, arg, false};
 	void *ptid, *tls, *ctid;
 	va_list ap;
 	int pid;
@@ -117,26 +179,28 @@ clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	va_end(ap);
 	if ((flags & CLONE_VM) || !fn)
 		return kmap_real.clone(fn, stack, flags, arg, ptid, tls, ctid);
-	kmap_fork_before(KMAP_clone);
+	s.ours = kmap_fork_before();
 	pid = kmap_ret(
 		kmap_real.clone(start, stack, flags, &s, ptid, tls, ctid));
-	kmap_fork_parent(KMAP_clone, pid);
+	if (s.ours)
+		kmap_fork_parent();
+	kmap_fork_over(pid);
 	return kmap_errno(pid);
 }
 KMAP_ALIAS_OF(__clone, clone);
 
-/* daemon(3) forks inside libc and ends the parent with _exit. */
+/* daemon(3) forks inside libc and ends the parent with _exit; it may fail on
+ * either side of that. */
 KMAP_EXPORT int
 daemon(int nochdir, int noclose)
 {
-	int r;
+	pid_t pid = kmap_sys_getpid();
+	int r = kmap_ret(kmap_real.daemon(nochdir, noclose));
 
-	kmap_fork_before(KMAP_daemon);
-	r = kmap_ret(kmap_real.daemon(nochdir, noclose));
-	if (r == 0)
-		kmap_fork_child(KMAP_daemon);
+	if (kmap_sys_getpid() != pid)
+		kmap_fork_orphaned();
 	else
-		kmap_fork_parent(KMAP_daemon, r);
+		kmap_fork_over(r);
 	return kmap_errno(r);
 }
 
@@ -144,15 +208,10 @@ KMAP_EXPORT pid_t
 forkpty(int *master, char *name, const struct termios *tio,
 	const struct winsize *ws)
 {
-	pid_t pid;
+	pid_t pid = kmap_ret(kmap_real.forkpty(master, name, tio, ws));
 
-	kmap_fork_before(KMAP_forkpty);
-	pid = kmap_ret(kmap_real.forkpty(master, name, tio, ws));
-	if (pid == 0) {
-		kmap_fork_child(KMAP_forkpty);
-		return 0;
-	}
-	kmap_fork_parent(KMAP_forkpty, pid);
+	if (pid != 0)
+		kmap_fork_over(pid);
 	if (pid > 0)
 		kmap_fd_born(*master);
 	return kmap_errno(pid);
@@ -165,12 +224,8 @@ forkpty(int *master, char *name, const struct termios *tio,
 KMAP_EXPORT int
 system(const char *command)
 {
-	int r;
-
-	kmap_fork_before(KMAP_system);
-	r = kmap_real.system(command);
-	kmap_fork_parent(KMAP_system, 0);
-	return r;
+	kmap_spawn_before();
+	return kmap_real.system(command);
 }
 
 KMAP_EXPORT FILE *
@@ -178,9 +233,8 @@ popen(const char *command, const char *mode)
 {
 	FILE *f;
 
-	kmap_fork_before(KMAP_popen);
+	kmap_spawn_before();
 	f = kmap_real.popen(command, mode);
-	kmap_fork_parent(KMAP_popen, 0);
 	if (f)
 		kmap_fd_born(fileno(f));
 	return f;

@@ -12,5 +12,7 @@ extern bool kmap_awake;
 
 /* handler.c */
 void kmap_handlers_init(void);
+/* In the child of a fork. */
+void kmap_handlers_forked(void);
 
 #endif

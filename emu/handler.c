@@ -196,6 +196,12 @@ handler(int sig, siginfo_t *si, void *ctx)
 
 /* What was set before us, or by nobody: called once at start. */
 void
+kmap_handlers_forked(void)
+{
+	a_store(&acts_lock.word, 0u);
+}
+
+void
 kmap_handlers_init(void)
 {
 	kmap_deferred_hook = let_in;

@@ -208,15 +208,22 @@ kmap_sig_kernel(void)
 }
 
 /*
- * Around everything that makes a process. kind is a KMAP_ call number, or
- * KMAP_syscall for raw ones. For fork and daemon the two later hooks run
- * behind libc's atfork handlers. vfork has none but kmap_vfork_* in fork.c.
+ * Around everything that makes a process like this one (fork.c says where).
+ * False: nothing was done, and neither of the next two follows (this is a
+ * vfork child).
  */
-void kmap_fork_before(int kind);
-
-void kmap_fork_parent(int kind, pid_t pid);
-
-void kmap_fork_child(int kind);
+bool kmap_fork_before(void);
+void kmap_fork_parent(void);
+void kmap_fork_child(void);
+/* In the parent, when it knows what has become of the fork: a pid or -errno.
+ * No lock is held since kmap_fork_parent. */
+void kmap_fork_over(pid_t pid);
+/* In the child: its parent has ended without another word. */
+void kmap_fork_orphaned(void);
+/* Our handlers of pthread_atfork(3), before all others. */
+void kmap_atfork_init(void);
+/* libc is about to make a process that becomes another program at once. */
+void kmap_spawn_before(void);
 
 /*
  * Before a new image takes this process's place. The environment to use is

@@ -41,4 +41,5 @@ init(void)
 	kmap_sys_getpid();
 	kmap_awake = true;
 	kmap_handlers_init();
+	kmap_atfork_init();
 }

@@ -265,14 +265,17 @@ waiting_begin(struct waiting *w, struct kmap_ent *e)
 	if (w->ent == NULL) {
 		w->ent = e;
 		kmap_sleep_begin(e);
+		kmap_note_in(e, a_load(&e->ep->gen), -1, KMAP_IN_SLEEP);
 	}
 }
 
 static void
 waiting_end(struct waiting *w)
 {
-	if (w->ent != NULL)
+	if (w->ent != NULL) {
+		kmap_note_out();
 		kmap_sleep_end(w->ent);
+	}
 }
 
 #define WAITING(w)                                                             \

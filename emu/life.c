@@ -198,7 +198,7 @@ kmap_fd_forget(int fd)
 		return;
 	a_store(&s->kind, 0u);
 	if (set != NULL && a_cas(&s->set, set, none))
-		kmap_set_close(set, -1);
+		kmap_set_close(set, fd);
 	if (s->items != NULL)
 		kmap_items_close(fd, false);
 	if (e != NULL && kmap_ent_unlink(e, fd))
@@ -236,17 +236,9 @@ static void
 held_once_more(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
-	if (!e->let_go)
-		kmap_kin_child_more(e->ep);
-	kmap_publish_state(e);
-}
-
-static void
-held_once_less(struct kmap_ent *e, void *arg)
-{
-	(void)arg;
-	if (!e->let_go)
-		kmap_kin_child_less(e->ep);
+	if (e->let_go)
+		return;
+	kmap_kin_child_more(e->ep);
 	kmap_publish_state(e);
 }
 
@@ -254,8 +246,9 @@ static void
 left_by_parent(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
-	if (!e->let_go)
-		kmap_kin_parent_less(e->ep);
+	if (e->let_go)
+		return;
+	kmap_kin_parent_less(e->ep);
 	kmap_publish_state(e);
 }
 
@@ -313,28 +306,22 @@ settled(struct kmap_ent *e, void *arg)
 	kmap_pair_settle(e, e->fd);
 }
 
-/* What libc spawns by itself is a new image at once: it holds nothing of
- * ours, and our tables are never its. */
-static bool
-makes_child(int kind)
+void
+kmap_spawn_before(void)
 {
-	return kind != KMAP_system && kind != KMAP_popen &&
-		kind != KMAP_posix_spawn && kind != KMAP_posix_spawnp &&
-		kind != KMAP_vfork && !kmap_vfork_child();
+	if (!kmap_vfork_child())
+		kmap_ent_each(before_spawn, NULL);
 }
 
-void
-kmap_fork_before(int kind)
+bool
+kmap_fork_before(void)
 {
-	if (!makes_child(kind)) {
-		if (kind != KMAP_vfork && !kmap_vfork_child())
-			kmap_ent_each(before_spawn, NULL);
-		return;
-	}
+	if (kmap_vfork_child())
+		return false;
 	if (kmap_kin_full())
 		kmap_ep_sweep();
 	/* The child's copies of the tables must be whole. */
-	kmap_ents_fork(true);
+	kmap_ents_lock();
 	kmap_kin_child();
 	kmap_ent_each(held_once_more, NULL);
 	KMAP_TESTPOINT("fork", -1);
@@ -343,19 +330,21 @@ kmap_fork_before(int kind)
 	kmap_sets_fork();
 	kmap_lock(&kmap_links_lock);
 	kmap_links_fork();
+	return true;
 }
 
 void
-kmap_fork_parent(int kind, pid_t pid)
+kmap_fork_parent(void)
 {
-	if (!makes_child(kind))
-		return;
-	if (pid < 0)
-		kmap_ent_each(held_once_less, NULL);
-	kmap_kin_forked(pid);
 	kmap_unlock(&kmap_links_lock);
 	kmap_unlock(&kmap_fdtab_lock);
-	kmap_ents_fork(false);
+	kmap_ents_unlock();
+}
+
+void
+kmap_fork_over(pid_t pid)
+{
+	kmap_kin_forked(pid);
 }
 
 /* Bytes lay in rings that are gone: that must show. */
@@ -380,6 +369,12 @@ held_again(struct kmap_ent *e, void *arg)
 {
 	(void)arg;
 	if (e->let_go && !kmap_kin_again(e->ep, e->let_gen)) {
+		lost(e);
+		return;
+	}
+	/* The others have paired it, on a link that is not here. */
+	if (e->let_go && (e->link == NULL) != (e->ep->link == NULL)) {
+		kmap_kin_leave(e->ep);
 		lost(e);
 		return;
 	}
@@ -422,15 +417,13 @@ another_threads(struct kmap_ent *e, void *arg)
 }
 
 void
-kmap_fork_child(int kind)
+kmap_fork_child(void)
 {
-	if (!makes_child(kind))
-		return;
 	kmap_sys_forked();
 	kmap_self.holder = 0;
-	kmap_self.crit = 0;
 	a_store(&kmap_fdtab_lock.word, 0u);
 	a_store(&kmap_links_lock.word, 0u);
+	kmap_handlers_forked();
 	kmap_fdtab_forked();
 	kmap_kin_born();
 	kmap_place_forget();
@@ -441,9 +434,16 @@ kmap_fork_child(int kind)
 	if (kmap_publish_forked())
 		kmap_stats_reset();
 	kmap_ent_each(another_threads, NULL);
-	/* The parent ended inside libc, where nobody let go for it. */
-	if (kind == KMAP_daemon)
-		kmap_ent_each(left_by_parent, NULL);
+	/* The three that the parent gives back. */
+	kmap_crit_leave();
+	kmap_crit_leave();
+	kmap_crit_leave();
+}
+
+void
+kmap_fork_orphaned(void)
+{
+	kmap_ent_each(left_by_parent, NULL);
 }
 
 /* ---- a new image ---- */
@@ -480,11 +480,12 @@ held_by_others(struct kmap_ent *e, void *arg)
 	(void)arg;
 	e->let_gen = a_load(&e->ep->gen);
 	e->let_up = kmap_rx_on_ring(e->ep) || kmap_tx_on_ring(e->ep);
+	kmap_publish_state(e);
 	kmap_ents_lock();
 	if (!e->let_go)
 		e->let_go = kmap_kin_leave(e->ep);
 	kmap_ents_unlock();
-	kmap_publish_state(e);
+	KMAP_TESTPOINT("let-go", e->fd);
 }
 
 static bool image_tried;

@@ -25,6 +25,8 @@
 #if defined(__x86_64__)
 __asm__(".pushsection .text\n"
 	".p2align 4\n"
+	".globl kmap_nap_call\n"
+	".hidden kmap_nap_call\n"
 	".type kmap_nap_call, @function\n"
 	"kmap_nap_call:\n"
 	"	.cfi_startproc\n"
@@ -49,6 +51,8 @@ __asm__(".pushsection .text\n"
 #elif defined(__aarch64__)
 __asm__(".pushsection .text\n"
 	".p2align 4\n"
+	".globl kmap_nap_call\n"
+	".hidden kmap_nap_call\n"
 	".type kmap_nap_call, %function\n"
 	"kmap_nap_call:\n"
 	"	.cfi_startproc\n"
@@ -75,7 +79,8 @@ __asm__(".pushsection .text\n"
 _Static_assert(EINTR == 4, "as the code above has it");
 
 long kmap_nap_call(long nr, long a, long b, long c, long d, long e, long f,
-	const unsigned int *word, unsigned int was);
+	const unsigned int *word, unsigned int was)
+	__attribute__((visibility("hidden")));
 extern const char kmap_nap_from[] __attribute__((visibility("hidden")));
 extern const char kmap_nap_to[] __attribute__((visibility("hidden")));
 

@@ -228,14 +228,17 @@ raw_sigaction(const struct args *s)
 static long
 raw_fork(const struct args *s)
 {
-	long r;
+	bool ours = kmap_fork_before();
+	long r = kernel(s);
 
-	kmap_fork_before(KMAP_syscall);
-	r = kernel(s);
-	if (r == 0)
-		kmap_fork_child(KMAP_syscall);
-	else
-		kmap_fork_parent(KMAP_syscall, kmap_ret(r));
+	if (r == 0) {
+		if (ours)
+			kmap_fork_child();
+		return 0;
+	}
+	if (ours)
+		kmap_fork_parent();
+	kmap_fork_over((pid_t)kmap_ret(r));
 	return r;
 }
 

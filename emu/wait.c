@@ -43,7 +43,7 @@ undo(const struct kmap_entered *n)
 	struct kmap_ent *e = n->of;
 
 	if (n->what == KMAP_IN_SET) {
-		kmap_set_left(n->of);
+		kmap_set_left(n->of, n->gen != 0);
 		return;
 	}
 	if (e->ep == NULL || a_load(&e->ep->gen) != n->gen)

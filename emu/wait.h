@@ -86,6 +86,7 @@ enum kmap_in {
 	KMAP_IN_SLEEP,
 	KMAP_IN_SET
 };
+/* gen: of the endpoint; of a set, whether it was inherited. */
 void kmap_note_in(void *of, uint32_t gen, int fd, enum kmap_in what);
 
 static inline void
@@ -165,8 +166,8 @@ void kmap_items_full(struct kmap_ent *e);
 /* Before a fork, with kmap_fdtab_lock; in the child. */
 void kmap_sets_fork(void);
 void kmap_sets_forked(void);
-/* A thread that slept in the set is gone. */
-void kmap_set_left(struct kmap_set *s);
+/* A thread sleeps in the set no more; child: one that had inherited it. */
+void kmap_set_left(struct kmap_set *s, bool child);
 /* The thread ends: it holds no set any more. */
 void kmap_set_thread_end(void);
 /* Delivers the bells of all links to the application's epoll sets. */

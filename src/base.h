@@ -66,7 +66,7 @@ struct kmap_thread {
 		uint32_t gen;
 		int fd;
 		int what;
-	} entered[4];
+	} entered[8];
 	bool keyed;
 	/* The epoll set that it used last and still holds, and how deep it is
 	 * inside of sets: a handler may nest (emu/epoll.c). */

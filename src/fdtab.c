@@ -9,6 +9,7 @@
 #include "obey.h"
 #include "pair.h"
 #include "sys.h"
+#include "testpoint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,7 +27,6 @@ static unsigned int ent_nchunks;
 static struct kmap_ent *ent_free;
 static struct kmap_ep *ep_free;
 static struct kmap_lock ent_lock;
-static __thread bool forks; /* this thread, which has ent_lock */
 static struct kmap_lock ep_lock;
 
 struct kmap_fdslot *
@@ -229,25 +229,13 @@ kmap_ent_bar(struct kmap_ent *e, enum kmap_why why)
 void
 kmap_ents_lock(void)
 {
-	if (!forks)
-		kmap_lock(&ent_lock);
+	kmap_lock(&ent_lock);
 }
 
 void
 kmap_ents_unlock(void)
 {
-	if (!forks)
-		kmap_unlock(&ent_lock);
-}
-
-void
-kmap_ents_fork(bool begins)
-{
-	if (begins)
-		kmap_lock(&ent_lock);
-	forks = begins;
-	if (!begins)
-		kmap_unlock(&ent_lock);
+	kmap_unlock(&ent_lock);
 }
 
 /* ent_lock is held. */
@@ -309,16 +297,14 @@ kmap_ent_open(int fd, int role)
 		e->carrier = e->rdv_fd = e->rdv_conn = -1;
 		e->in_use = true;
 		a_store(&e->fds, 1u);
+		kmap_publish_open(e);
+		atomic_store(&s->ent, e);
 	}
 	kmap_ents_unlock();
-	if (e == NULL) {
-		if (kmap_kin_drop(ep))
-			kmap_ep_free(ep);
-		return NULL;
-	}
-	kmap_stats_count(KMAP_STAT_connections_seen);
-	kmap_publish_open(e);
-	atomic_store(&s->ent, e);
+	if (e != NULL)
+		kmap_stats_count(KMAP_STAT_connections_seen);
+	else if (kmap_kin_drop(ep))
+		kmap_ep_free(ep);
 	return e;
 }
 
@@ -366,12 +352,17 @@ kmap_ent_close(struct kmap_ent *e)
 	enum kmap_why why = kmap_pair_verdict(e);
 	bool last;
 
+	kmap_pair_close(e);
 	/* A child gets a hold, or no entry. */
 	kmap_ents_lock();
 	last = !e->let_go && kmap_kin_drop(ep);
 	e->let_go = true;
 	kmap_ents_unlock();
-	kmap_pair_close(e, last);
+	KMAP_TESTPOINT("let-go", e->fd);
+	/* From here on the endpoint is the others', unless we were the last. */
+	if (last)
+		kmap_pair_end(e);
+	kmap_pair_unlink(e);
 	kmap_publish_close(e, (int)why);
 	if (last)
 		kmap_ep_free(ep);
@@ -381,7 +372,7 @@ kmap_ent_close(struct kmap_ent *e)
 void
 kmap_ent_lost(struct kmap_ent *e)
 {
-	struct kmap_link *l;
+	struct kmap_ent *self = e;
 
 	for (int fd = 0; fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
 		struct kmap_fdslot *s = kmap_fdslot(fd);
@@ -389,13 +380,12 @@ kmap_ent_lost(struct kmap_ent *e)
 		if (s == NULL)
 			fd |= KMAP_FD_CHUNK - 1;
 		else
-			a_cas(&s->ent, e, (struct kmap_ent *)NULL);
+			a_cas(&s->ent, self, (struct kmap_ent *)NULL);
 	}
-	kmap_lock(&kmap_links_lock);
-	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
-		for (uint32_t i = 0; i < l->nslots; i++)
-			a_cas(&l->ents[i], e, (struct kmap_ent *)NULL);
-	kmap_unlock(&kmap_links_lock);
+	if (e->link != NULL)
+		a_cas(&e->link->ents[e->link_slot], self,
+			(struct kmap_ent *)NULL);
+	kmap_pair_unlink(e);
 	kmap_publish_close(e, KMAP_WHY_PASSED);
 	ent_put(e);
 }
@@ -404,7 +394,6 @@ void
 kmap_fdtab_forked(void)
 {
 	a_store(&ent_lock.word, 0u);
-	forks = false;
 	/* With those that the parent was about to put away. */
 	ent_free = NULL;
 	for (unsigned int c = 0; c < ent_nchunks; c++)

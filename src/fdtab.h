@@ -26,6 +26,10 @@ struct kmap_ent {
 	_Atomic int carrier; /* hidden dup for those after the last close */
 	int fd; /* one of the fds */
 	/* pairing: under ep->lock */
+	struct kmap_link *link; /* where it is counted; ep->link may be
+					 * another's once it is let go */
+	uint32_t link_slot;
+	bool closing; /* not paired any more */
 	int rdv_fd; /* connector: the bound name, -1 */
 	int rdv_conn; /* connector: accepted, its message pends */
 	uint64_t rdv_at; /* when the name was bound */
@@ -64,14 +68,10 @@ struct kmap_fdslot {
 };
 
 extern struct kmap_lock kmap_fdtab_lock;
-/*
- * Which entries are in use, and held: taken before every other lock. Whoever
- * forks has it from its first hold for the child on; handlers of
- * pthread_atfork(3) run meanwhile, and may open and close connections.
- */
+/* Which entries are in use, and held: taken before every other lock. Whoever
+ * forks has it from its first hold for the child on. */
 void kmap_ents_lock(void);
 void kmap_ents_unlock(void);
-void kmap_ents_fork(bool begins);
 #define KMAP_FD_CHUNK 1024
 #define KMAP_FD_CHUNKS 1024
 extern struct kmap_fdslot *_Atomic kmap_fd_chunks[KMAP_FD_CHUNKS];

@@ -26,6 +26,7 @@
  * how many had the place before. */
 #define WHO(before, pid) ((uint64_t)(before) << 32 | (uint32_t)(pid))
 #define BEFORE(who) ((uint32_t)((who) >> 32))
+#define UNBORN (-1) /* the fork failed: as dead as can be */
 
 struct kin {
 	kmap_a32 used;
@@ -55,8 +56,10 @@ static struct kmap_lock table_lock; /* of this process's threads */
 static bool leaving; /* for a new image: no thread is to judge */
 static int self = -1; /* our place */
 static bool counted; /* we have none: one of the others */
-static int child = -1, parent = -1;
-static uint32_t child_before;
+/* The place of the child that this thread makes, until its pid is told. */
+static __thread int child = -1;
+static __thread uint32_t child_before;
+static int parent = -1;
 static bool parent_counted;
 static kmap_a64 looked_at;
 
@@ -115,6 +118,8 @@ is_dead(int place)
 	bool dead;
 	int fd;
 
+	if (pid == (uint32_t)UNBORN)
+		return true;
 	if (pid == 0 || a_load(&k->ns) == 0 || a_load(&k->ns) != pid_ns())
 		return false;
 	fd = pidfd((int)pid, &ino);
@@ -384,18 +389,11 @@ kmap_kin_child_more(struct kmap_ep *ep)
 }
 
 void
-kmap_kin_child_less(struct kmap_ep *ep)
-{
-	take_one(ep, hold_of(child));
-}
-
-void
 kmap_kin_forked(int pid)
 {
-	if (child >= 0 && pid > 0)
-		tell(child, child_before, pid);
-	else if (child >= 0)
-		a_store(&family->place[child].used, 0u);
+	if (child >= 0)
+		tell(child, child_before, pid > 0 ? pid : UNBORN);
+	child = -1;
 }
 
 void

@@ -27,15 +27,14 @@ bool kmap_kin_orphan(struct kmap_ep *ep);
 
 /*
  * Around a fork, in this order: a place for the child, its hold on each
- * endpoint; in the parent pid (< 0: there is no child, and the holds are
- * taken back after it with kmap_kin_child_less), in the child kmap_kin_born.
- * One fork at a time: under the locks of kmap_fork_before.
+ * endpoint; in the parent, at any time, pid (< 0: there is no child, and its
+ * place is a dead one's), in the child kmap_kin_born. One at a time takes a
+ * place: under the locks of kmap_fork_before.
  */
 void kmap_kin_child(void);
 /* The next child takes a dead one's place: before that kmap_ep_sweep. */
 bool kmap_kin_full(void);
 void kmap_kin_child_more(struct kmap_ep *ep);
-void kmap_kin_child_less(struct kmap_ep *ep);
 void kmap_kin_forked(int pid);
 void kmap_kin_born(void);
 /* The parent has ended without a word. */

@@ -394,9 +394,9 @@ bury(struct kmap_link *l)
 
 	close_fds(l);
 	/* The head keeps the memfd, so its other pages go by name. Those of
-	 * an inherited link are still somebody's, and a stranger can hold the
+	 * a link that was ever forked may be somebody's still, and a stranger can hold the
 	 * file's lock for as long as it likes. */
-	if (!l->inherited && !l->stranger)
+	if (!l->forked && !l->stranger)
 		kmap_syscall(SYS_madvise, l->slots, tail, MADV_REMOVE, 0, 0, 0);
 	kmap_sys_munmap(l->slots, tail);
 	l->size = head;
@@ -624,6 +624,7 @@ kmap_links_fork(void)
 
 	for (l = atomic_load(&kmap_links); l != NULL;
 		l = atomic_load(&l->next)) {
+		l->forked = true;
 		if (l->peer_fd[KMAP_PLACE_COMMON] >= 0 || l->inherited ||
 			l->stranger)
 			continue;

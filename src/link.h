@@ -52,6 +52,7 @@ struct kmap_link {
 	kmap_a32 ndests;
 	kmap_a32 refs; /* endpoints of this process on it */
 	bool inherited; /* by fork: scan, do not read */
+	bool forked; /* others of the family may use it */
 	/* Forked before the peer's welcome came: both processes look at it
 	 * without taking it (MSG_PEEK duplicates its fd). */
 	bool forked_early;

@@ -83,19 +83,18 @@ seats_get(void)
 
 /* The kernel's list of this thread; NULL: there is none, or not now. */
 static struct robust_list_head *
-robust_list(void)
+robust_list(bool *never)
 {
 	struct robust_list_head *head = NULL;
 	size_t len = 0;
 
 	if (kmap_syscall(SYS_get_robust_list, 0, &head, &len, 0, 0, 0) != 0)
 		return NULL;
-	if (head != NULL)
+	if (head != NULL) {
+		*never = head->futex_offset != TO_WORD;
 		/* In the middle of a change: we are in a handler. */
-		return head->futex_offset == TO_WORD &&
-				head->list_op_pending == NULL
-			? head
-			: NULL;
+		return *never || head->list_op_pending != NULL ? NULL : head;
+	}
 	/* A vfork child is dead in a moment, its parent's thread is not. */
 	if (kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0) != kmap_sys_getpid())
 		return NULL;
@@ -126,9 +125,10 @@ sit_down(struct seat *s, struct robust_list_head *head, uint32_t tid)
 		head->list_op_pending = NULL;
 		return false;
 	}
-	first = (void **)head->list.next;
-	s->next = first;
+	s->next = head->list.next;
 	s->prev = &head->list;
+	/* The lowest bit says that a mutex inherits priority. */
+	first = (void **)((uintptr_t)s->next & ~(uintptr_t)1);
 	if (first != (void **)&head->list)
 		first[-1] = &s->next;
 	atomic_signal_fence(memory_order_seq_cst);
@@ -167,6 +167,7 @@ uint32_t
 kmap_holder_slow(void)
 {
 	struct robust_list_head *head;
+	bool never = false;
 	union seats *t;
 	uint32_t n;
 
@@ -174,7 +175,12 @@ kmap_holder_slow(void)
 	if (kmap_sys_is_confined())
 		return UNSEATED;
 	t = seats_get();
-	if (t == NULL || (head = robust_list()) == NULL)
+	if (t == NULL)
+		return UNSEATED;
+	head = robust_list(&never);
+	if (never)
+		kmap_self.holder = UNSEATED;
+	if (head == NULL)
 		return UNSEATED;
 	n = find_seat(t, head);
 	kmap_self.holder = n == 0

@@ -219,14 +219,12 @@ name_make_room(void)
 static void
 refers(struct kmap_ent *e, void *arg)
 {
-	struct kmap_ep *ep = e->ep;
-	struct kmap_link *l = ep->link;
-
 	(void)arg;
-	if (a_load_acq(&ep->stage) != KMAP_PAIRED || l == NULL)
+	if (e->link == NULL)
 		return;
-	a_add(&l->refs, 1u);
-	atomic_store(&l->ents[ep->slot], e);
+	a_add(&e->link->refs, 1u);
+	if (!e->closing)
+		atomic_store(&e->link->ents[e->link_slot], e);
 }
 
 void
@@ -338,6 +336,8 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 	if (ep->translated)
 		kmap_keep_begin(ep, fd);
 	a_add(&l->refs, 1u);
+	e->link = l;
+	e->link_slot = slot;
 	atomic_store(&l->ents[slot], e);
 	/* Not asked of the segment, where the peer could have changed it. */
 	if (e->preconsent)
@@ -1023,10 +1023,9 @@ settle(struct kmap_ent *e, int fd)
 void
 kmap_pair_take_claimed(struct kmap_ent *e, int fd)
 {
-	if (kmap_trylock(&e->ep->lock)) {
-		settle(e, fd);
-		kmap_unlock(&e->ep->lock);
-	}
+	kmap_lock(&e->ep->lock);
+	settle(e, fd);
+	kmap_unlock(&e->ep->lock);
 }
 
 void
@@ -1064,7 +1063,7 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 		return;
 	/* Under the lock: a fork gives the child its hold, then waits for
 	 * those who pair. */
-	if (!kmap_kin_alone(ep)) {
+	if (e->closing || !kmap_kin_alone(ep)) {
 		kmap_unlock(&ep->lock);
 		return;
 	}
@@ -1105,50 +1104,64 @@ kmap_pair_look(struct kmap_ent *e, int fd)
 	}
 	if (!kmap_trylock(&ep->lock))
 		return;
-	if (a_load(&ep->stage) == KMAP_OFFERED && kmap_kin_alone(ep) &&
-		!(e->noffers > 0 && claimed(e, fd)) && e->rdv_fd >= 0)
+	if (a_load(&ep->stage) == KMAP_OFFERED && !e->closing &&
+		kmap_kin_alone(ep) && !(e->noffers > 0 && claimed(e, fd)) &&
+		e->rdv_fd >= 0)
 		greeted(e, fd);
 	kmap_unlock(&ep->lock);
 }
 
 void
-kmap_pair_close(struct kmap_ent *e, bool last)
+kmap_pair_close(struct kmap_ent *e)
 {
-	struct kmap_ep *ep = e->ep;
-	struct kmap_link *l;
+	struct kmap_ent *self = e;
 
-	kmap_lock(&ep->lock);
-	/* Another thread may have paired it until now. */
-	l = ep->link;
+	kmap_lock(&e->ep->lock);
+	e->closing = true;
 	name_drop(e);
 	for (unsigned int i = 0; i < e->noffers; i++)
 		a_store(&e->offers[i].link->missed, 1u);
 	offers_withdraw(e, -1);
-	if (l != NULL && a_load(&ep->stage) == KMAP_PAIRED) {
-		struct kmap_ent *self = e;
+	if (e->link != NULL)
+		a_cas(&e->link->ents[e->link_slot], self,
+			(struct kmap_ent *)NULL);
+	kmap_unlock(&e->ep->lock);
+}
 
-		a_cas(&l->ents[ep->slot], self, (struct kmap_ent *)NULL);
-		if (last) {
-			a_or(&ep->rx.ring.shm->rflags, KMAP_BYE);
-			a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
-			a_store_rel(&ep->shm->released[l->side], ep->slot_gen);
-			if (l->side == KMAP_CONNECTOR)
-				kmap_link_slot_put(l, ep->slot);
-		}
-		if (last) {
-			/* Whoever is still in a call finds TCP only. */
-			kmap_lock(&ep->rx.lock);
-			kmap_lock(&ep->tx.lock);
-			ep->link = NULL;
-			ep->shm = NULL;
-			ep->rx.ring.shm = NULL;
-			ep->tx.ring.shm = NULL;
-			kmap_unlock(&ep->tx.lock);
-			kmap_unlock(&ep->rx.lock);
-		}
-		a_sub(&l->refs, 1u);
-	}
+void
+kmap_pair_end(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+	struct kmap_link *l = e->link;
+
+	if (l == NULL)
+		return;
+	kmap_lock(&ep->lock);
+	a_or(&ep->rx.ring.shm->rflags, KMAP_BYE);
+	a_or(&ep->tx.ring.shm->sflags, KMAP_BYE);
+	a_store_rel(&ep->shm->released[l->side], ep->slot_gen);
+	if (l->side == KMAP_CONNECTOR)
+		kmap_link_slot_put(l, ep->slot);
+	/* Whoever is still in a call finds TCP only. */
+	kmap_lock(&ep->rx.lock);
+	kmap_lock(&ep->tx.lock);
+	ep->link = NULL;
+	ep->shm = NULL;
+	ep->rx.ring.shm = NULL;
+	ep->tx.ring.shm = NULL;
+	kmap_unlock(&ep->tx.lock);
+	kmap_unlock(&ep->rx.lock);
 	kmap_unlock(&ep->lock);
+}
+
+void
+kmap_pair_unlink(struct kmap_ent *e)
+{
+	struct kmap_link *l = e->link;
+
+	e->link = NULL;
+	if (l != NULL)
+		a_sub(&l->refs, 1u);
 }
 
 void

@@ -35,8 +35,14 @@ bool kmap_pair_claimed(const struct kmap_ent *e);
  * makes a second holder: a claimed one may carry consent.
  */
 void kmap_pair_settle(struct kmap_ent *e, int fd);
-/* This process lets go of the endpoint. */
-void kmap_pair_close(struct kmap_ent *e, bool last);
+/*
+ * This process is about to let go of the endpoint: it has no name, no offer and
+ * no slot of a link any more, and is not paired. Once it has let go, as the
+ * last one kmap_pair_end gives the slot back; then kmap_pair_unlink.
+ */
+void kmap_pair_close(struct kmap_ent *e);
+void kmap_pair_end(struct kmap_ent *e);
+void kmap_pair_unlink(struct kmap_ent *e);
 /* All that held the endpoint were killed: its slot is let go for them. */
 void kmap_pair_orphan(struct kmap_ep *ep);
 /* KMAP_WHY_NONE: both directions were on rings; else the reason. */

@@ -728,7 +728,7 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * way by TCP begins. A receiver that reads other connections meanwhile is
  * busy; it gets BUSY_NS.
  */
-#define STUCK_NS 40000000u /* a quarter of it each time that it was */
+#define STUCK_NS 20000000u /* a quarter of it each time that it was */
 #define STUCK_MAX 3u
 #define STUCK_LOOK_NS 5000000u
 #define STUCK_BYTES (128u << 10) /* gone by TCP: it was stuck */
@@ -890,14 +890,17 @@ tx_look(struct kmap_ent *e, int fd, size_t n)
 	return true;
 }
 
+/* *full: there was not room for all of it. (A file may end, and a pipe be
+ * empty, before that.) */
 static ssize_t
-ring_send(struct kmap_ent *e, struct kmap_tx_op *op)
+ring_send(struct kmap_ent *e, struct kmap_tx_op *op, bool *full)
 {
 	struct kmap_ep *ep = e->ep;
 	size_t want = op->file >= 0 ? op->file_left : op->it.left;
 	ssize_t space = kmap_ring_space(&ep->tx.ring, want), n;
 	struct kmap_pub_conn *pub;
 
+	*full = space == 0;
 	if (space < 0)
 		return space;
 	if (space == 0)
@@ -913,6 +916,7 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op)
 		pub->ring_messages_out++;
 		kick_data(ep);
 	}
+	*full = n == space && (size_t)n < want;
 	return n;
 }
 
@@ -937,13 +941,24 @@ tx_by_tcp(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	return n;
 }
 
+/* The same, behind what a bounce owes. */
+static ssize_t
+tx_repaid_by_tcp(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
+{
+	if (kmap_dir_repay(e->ep, fd) == 0)
+		return tx_by_tcp(e, fd, op);
+	a_store(&e->ep->tx.nospace, 1u);
+	return -EAGAIN;
+}
+
 /* tx.lock held. */
 static ssize_t
 tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 {
 	struct kmap_ep *ep = e->ep;
 	size_t want = op->file >= 0 ? op->file_left : op->it.left;
-	ssize_t n;
+	ssize_t n, more;
+	bool full;
 
 	if (ep->link == NULL) {
 		n = kernel_send(
@@ -961,30 +976,32 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	if (kmap_unlikely(n != 0))
 		return n;
 	if (!kmap_tx_on_ring(ep)) {
-		if (kmap_dir_repay(ep, fd) != 0)
-			return -EAGAIN;
 		if (!kmap_dir_may_up(ep) || kmap_dir_up(ep, fd) != 0)
-			return tx_by_tcp(e, fd, op);
+			return tx_repaid_by_tcp(e, fd, op);
 	}
 	ep->tx.ahead = 0;
 	ep->tx.pace_step = 0;
 	if (kmap_unlikely(ep->tx.spilled != 0))
 		unspill(ep);
-	n = ring_send(e, op);
+	n = ring_send(e, op, &full);
 	if (n == -EPROTO)
 		return broken(e, fd);
-	if (n != -EAGAIN && (n < 0 || (size_t)n == want))
+	if (!full)
 		return n;
-	if (!waits_known(e)) {
-		ssize_t more;
-
-		kmap_dir_down(ep);
-		more = kmap_dir_repay(ep, fd) != 0 ? -EAGAIN
-						   : tx_by_tcp(e, fd, op);
-		return n < 0 ? more : more < 0 ? n : n + more;
+	if (waits_known(e)) {
+		a_store(&ep->tx.nospace, 1u);
+		return n;
 	}
-	a_store(&ep->tx.nospace, 1u);
-	return n;
+	kmap_dir_down(ep);
+	if (n > 0)
+		op->flags |= MSG_NOSIGNAL;
+	more = tx_repaid_by_tcp(e, fd, op);
+	if (n < 0)
+		return more;
+	/* What was sent is told first, and the error by the next call. */
+	if (more < 0 && more != -EAGAIN && more != -EPIPE)
+		a_store(&ep->pending, (uint32_t)-more);
+	return more < 0 ? n : n + more;
 }
 
 void

@@ -1,7 +1,7 @@
 # Tests of faults, t4xxx: kills, hostile peers, limits, leaks.
 check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
 	fault/inject fault/hidden fault/family fault/restart fault/strangers \
-	fault/crossed fault/takeover fault/naps fault/noexec \
+	fault/crossed fault/takeover fault/naps fault/noexec fault/handover \
 	fault/pidns fault/storm fault/sets
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
@@ -27,6 +27,9 @@ fault_crossed_LDADD = -lpthread
 fault_noexec_SOURCES = fault/noexec.c fault/net.h
 fault_noexec_LDFLAGS = -rdynamic
 fault_noexec_LDADD =
+fault_handover_SOURCES = fault/handover.c fault/net.h
+fault_handover_LDFLAGS = -rdynamic
+fault_handover_LDADD = -lpthread
 fault_naps_SOURCES = fault/naps.c fault/net.h
 fault_naps_LDFLAGS = -rdynamic
 fault_naps_LDADD = -lpthread
@@ -37,6 +40,7 @@ fault_pidns_SOURCES = fault/pidns.c fault/net.h
 fault_pidns_LDFLAGS = -rdynamic
 fault_pidns_LDADD =
 fault_storm_SOURCES = fault/storm.c fault/net.h
+fault_storm_LDFLAGS = -rdynamic
 fault_storm_LDADD = -lpthread
 fault_sets_SOURCES = fault/sets.c fault/net.h
 fault_sets_LDFLAGS = -rdynamic
@@ -58,7 +62,8 @@ FAULT_TESTS = \
 	t4110-crossed.t \
 	t4120-naps.t \
 	t4130-storm.t \
-	t4140-sets.t
+	t4140-sets.t \
+	t4150-handover.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)

@@ -65,6 +65,7 @@ LIKE(__write, write);
 LIKE(__send, send);
 LIKE(__poll, poll);
 LIKE(__select, select);
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
 LIKE(__fork, fork);
 LIKE(__vfork, vfork);
 LIKE(__clone, clone);
@@ -390,6 +391,8 @@ struct reach {
 	R(__vfork, KMAP_CALLS, vforked(__vfork))                               \
 	R(clone, clone, cloned(clone, 0))                                      \
 	R(__clone, clone, cloned(__clone, CLONE_VM | CLONE_VFORK))             \
+	R(__register_atfork, __register_atfork,                                \
+		__register_atfork(NULL, NULL, NULL, NULL))                     \
 	R(daemon, daemon, child(do_daemon))                                    \
 	R(forkpty, forkpty, pty())                                             \
 	R(system, system, system("exit 5"))                                    \

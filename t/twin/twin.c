@@ -635,7 +635,7 @@ t_fill(struct tw_conn *c)
 		if (r < 0 && errno == EAGAIN) {
 			full++;
 			settle(c->fd);
-			if (poll(&p, 1, 15) == 1)
+			if (poll(&p, 1, 30) == 1)
 				full = 0;
 			continue;
 		}
