@@ -20,8 +20,10 @@
 #define RWF_NOSIGNAL_ 0x100
 /* RWF_HIPRI, DSYNC, SYNC, NOWAIT, APPEND */
 #define RWF_PLAIN 0x1f
-/* A send longer than this is cut, so that it can move midway. */
+/* A send longer than this is cut, so that it can move midway; and one of these
+ * may have to give the other end a moment. */
 #define LONG_SEND (100u << 10)
+#define MOMENT_SEND (16u << 10)
 
 /* ---- the kernel path: who is in there, and what it teaches ---- */
 
@@ -102,6 +104,14 @@ nonblocking(const struct kmap_ent *e, int fd)
 	return fl >= 0 && (fl & O_NONBLOCK);
 }
 
+/* See moment(). */
+static bool
+has_moment(const struct kmap_ent *e)
+{
+	return kmap_conf.upgrade == KMAP_NOW && !e->moment_over &&
+		a_load(&e->ep->stage) == KMAP_OFFERED;
+}
+
 bool
 kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 {
@@ -119,6 +129,8 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	stage = a_load(&e->ep->stage);
 	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED) &&
 		kmap_conf.upgrade != KMAP_NEVER)
+		return false;
+	if (len > MOMENT_SEND && has_moment(e))
 		return false;
 	c->ep = e->ep;
 	if (!kmap_gate_enter(&c->ep->tx.gate))
@@ -441,23 +453,19 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
 }
 
 /*
- * KMAP_UPGRADE=now: what a long send, once in a connection's life, gives the
- * other end to answer the offer: MOMENT_NS to anybody. A blocking one goes on
- * by a little in each millisecond, which wakes who sleeps over there, while
- * all that it has sent lies unread: nobody has accepted the connection yet, or
- * looked at it. One that reads and does not answer is a child whose parent has
- * not let go of its copy yet; or it has no library, and the next connection
- * to its address knows.
+ * KMAP_UPGRADE=now: the moment that sends, once in a connection's life, give
+ * the other end to answer the offer when the first MOMENT_BURST bytes are out.
+ * MOMENT_NS to anybody. Blocking ones go on by a little in each millisecond,
+ * which wakes who sleeps over there, while all that was sent lies unread:
+ * nobody has accepted the connection yet, or looked at it. One that reads and
+ * does not answer is a child whose parent has not let go of its copy yet; or
+ * it has no library, and the next connection to its address knows.
  */
-#define MOMENT_NS 300000u
+#define MOMENT_BURST (64u << 10)
 #define MOMENT_PIECE (2u << 10)
+#define MOMENT_NS 300000u
 #define UNREAD_NS 60000000u
 #define READ_NS 30000000u
-
-struct moment {
-	uint64_t began; /* 0: not yet */
-	uint64_t read_at; /* 0: nothing was read */
-};
 
 static kmap_a32 deaf[64];
 
@@ -472,22 +480,19 @@ deaf_slot(const struct kmap_addr *to, uint32_t *mark)
 	return &deaf[h % kmap_countof(deaf)];
 }
 
-/* The first one; true: it goes on. */
+/* True: it goes on. */
 static bool
 moment_begin(struct kmap_ent *e, int fd, bool nb)
 {
 	kmap_a32 *slot;
 	uint32_t mark;
-	uint64_t t0 = kmap_now();
 
-	if (kmap_conf.upgrade != KMAP_NOW || e->moment_given)
-		return false;
-	e->moment_given = true;
+	e->moment = kmap_now();
 	do {
 		kmap_sys_yield();
 		kmap_pair_look(e, fd);
 	} while (a_load(&e->ep->stage) == KMAP_OFFERED &&
-		kmap_now() - t0 < MOMENT_NS);
+		kmap_now() - e->moment < MOMENT_NS);
 	slot = deaf_slot(&e->ep->tuple.to, &mark);
 	if (a_load(&e->ep->stage) == KMAP_PAIRED)
 		a_store(slot, 0u);
@@ -496,18 +501,18 @@ moment_begin(struct kmap_ent *e, int fd, bool nb)
 
 /* True: it goes on. */
 static bool
-moment_more(struct kmap_ent *e, int fd, size_t done, struct moment *m)
+moment_more(struct kmap_ent *e, int fd)
 {
 	const struct kmap_tuple *t = &e->ep->tuple;
 	int64_t unread = kmap_unread_at(&t->to, &t->from);
 	uint64_t now = kmap_now();
 	uint32_t mark;
 
-	if (unread < 0 || now - m->began >= UNREAD_NS)
+	if (unread < 0 || now - e->moment >= UNREAD_NS)
 		return false;
-	if (m->read_at == 0 && (uint64_t)unread < done)
-		m->read_at = now;
-	if (m->read_at != 0 && now - m->read_at >= READ_NS) {
+	if (e->moment_read == 0 && (uint64_t)unread < e->pub->tcp_bytes_out)
+		e->moment_read = now;
+	if (e->moment_read != 0 && now - e->moment_read >= READ_NS) {
 		kmap_a32 *slot = deaf_slot(&t->to, &mark);
 
 		a_store(slot, mark);
@@ -518,21 +523,17 @@ moment_more(struct kmap_ent *e, int fd, size_t done, struct moment *m)
 	return true;
 }
 
-/* After a piece of a send that is not at its end. */
+/* Before each piece. */
 static void
-moment(struct kmap_ent *e, int fd, struct kmap_tx_op *op, bool nb, size_t done,
-	struct moment *m)
+moment(struct kmap_ent *e, int fd, struct kmap_tx_op *op, bool nb)
 {
-	bool on;
-
-	if (a_load(&e->ep->stage) != KMAP_OFFERED)
+	op->piece = 0;
+	if (!has_moment(e) || e->pub->tcp_bytes_out < MOMENT_BURST)
 		return;
-	if (m->began == 0) {
-		m->began = kmap_now();
-		on = moment_begin(e, fd, nb);
-	} else
-		on = op->piece != 0 && moment_more(e, fd, done, m);
-	op->piece = on ? MOMENT_PIECE : 0;
+	if (e->moment == 0 ? moment_begin(e, fd, nb) : moment_more(e, fd))
+		op->piece = MOMENT_PIECE;
+	else
+		e->moment_over = true;
 }
 
 /*
@@ -560,13 +561,13 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 {
 	struct kmap_ran ran = kmap_ran_now();
 	struct kmap_ent *e = c->ent;
-	struct moment m = {0, 0};
 	bool look = true;
 	WAITING(w);
 	ssize_t n;
 	int r;
 
 	for (;;) {
+		moment(e, c->fd, op, nb);
 		n = kmap_tx_try(e, kmap_carrier(e, c->fd), op);
 		if (kmap_unlikely(nb && a_load(&e->ep->tx.nospace)))
 			kmap_items_full(e);
@@ -577,10 +578,8 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 				(op->file >= 0 ? op->file_left : op->it.left) ==
 					0)
 				return 0;
-			if (!kmap_tx_gated(e)) {
+			if (!kmap_tx_gated(e))
 				kmap_pair_look(e, c->fd);
-				moment(e, c->fd, op, nb, *done, &m);
-			}
 			/* What was sent is told first, and the error, with
 			 * its SIGPIPE, by the next call: as the kernel does. */
 			op->flags |= MSG_NOSIGNAL;

@@ -45,7 +45,9 @@ struct kmap_ent {
 	uint32_t rdv_uid; /* connector: of whom rdv_conn is */
 	kmap_a32 ticks; /* calls on the kernel path */
 	uint32_t next_try;
-	bool moment_given; /* see offered_moment, emu/io.c */
+	uint64_t moment; /* when it began; see emu/io.c */
+	uint64_t moment_read; /* when the other end was seen to read */
+	bool moment_over;
 	uint32_t tries; /* acceptor: look-ups of the name */
 	uint64_t tried_at; /* bytes moved at the last of them */
 	kmap_a32 wait_seen; /* its way of waiting went through wrappers */
