@@ -104,12 +104,23 @@ nonblocking(const struct kmap_ent *e, int fd)
 	return fl >= 0 && (fl & O_NONBLOCK);
 }
 
+/* An offer, or a greeting. */
+static bool
+is_unanswered(const struct kmap_ent *e)
+{
+	uint32_t stage = a_load_acq(&e->ep->stage);
+
+	return stage == KMAP_OFFERED ||
+		(stage == KMAP_PAIRED &&
+			kmap_link_can_ring(e->ep->link) == -EAGAIN);
+}
+
 /* See moment(). */
 static bool
 has_moment(const struct kmap_ent *e)
 {
 	return kmap_conf.upgrade == KMAP_NOW && !e->moment_over &&
-		a_load(&e->ep->stage) == KMAP_OFFERED;
+		is_unanswered(e);
 }
 
 bool
@@ -454,16 +465,17 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
 
 /*
  * KMAP_UPGRADE=now: the moment that sends, once in a connection's life, give
- * the other end to answer the offer when the first MOMENT_BURST bytes are out.
+ * the other end to answer the offer, or the greeting, when the first
+ * MOMENT_BURST bytes are out.
  * MOMENT_NS to anybody. Blocking ones go on by a little in each millisecond,
  * which wakes who sleeps over there, while all that was sent lies unread:
  * nobody has accepted the connection yet, or looked at it. One that reads and
  * does not answer is a child whose parent has not let go of its copy yet; or
  * it has no library, and the next connection to its address knows.
  */
-#define MOMENT_BURST (64u << 10)
-#define MOMENT_PIECE (2u << 10)
-#define MOMENT_NS 300000u
+#define MOMENT_BURST (32u << 10)
+#define MOMENT_PIECE (1u << 10)
+#define MOMENT_NS 1000000u
 #define UNREAD_NS 60000000u
 #define READ_NS 30000000u
 
@@ -490,13 +502,16 @@ moment_begin(struct kmap_ent *e, int fd, bool nb)
 	e->moment = kmap_now();
 	do {
 		kmap_sys_yield();
-		kmap_pair_look(e, fd);
-	} while (a_load(&e->ep->stage) == KMAP_OFFERED &&
-		kmap_now() - e->moment < MOMENT_NS);
+		if (a_load(&e->ep->stage) == KMAP_OFFERED)
+			kmap_pair_look(e, fd);
+		else
+			kmap_consent_try(e, fd);
+	} while (is_unanswered(e) && kmap_now() - e->moment < MOMENT_NS);
 	slot = deaf_slot(&e->ep->tuple.to, &mark);
-	if (a_load(&e->ep->stage) == KMAP_PAIRED)
-		a_store(slot, 0u);
-	return !nb && a_load(slot) != mark;
+	if (a_load(&e->ep->stage) == KMAP_OFFERED)
+		return !nb && a_load(slot) != mark;
+	a_store(slot, 0u);
+	return false;
 }
 
 /* True: it goes on. */
