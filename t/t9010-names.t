@@ -1,8 +1,9 @@
 #!/bin/bash
 # The names that the library takes: calls.def, libkmapemu.map, what the
-# library exports, doc/COVERAGE.md, libc's headers and the tests agree.
+# library exports, doc/COVERAGE.md, libc's headers and the tests agree. And the
+# names of its test points.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
-plan 12
+plan 14
 
 emu=$top_srcdir/emu
 tmp=$(mktemp -d)
@@ -95,4 +96,16 @@ comm -23 calls tested > missing
 none "every call stands in a t3xxx test, or is excepted with a reason" missing
 stale=$(comm -12 excepted words)
 [ -z "$stale" ] || diag "excepted, yet tested: $stale"
+
+# A new test point is one more place at which t4010 kills.
+cat "$top_srcdir"/src/*.c "$emu"/*.c |
+	sed -n 's/.*KMAP_TESTPOINT("\([^"]*\)".*/\1/p' | sort -u > points
+[ "$(wc -l < points)" -gt 10 ] || bail_out "found no test points"
+sed -n '/^} points\[\] = {$/,/^};$/s/^\t{"\([^"]*\)".*/\1/p' \
+	"$srcdir/t4010-kills.c" | sort > killed
+same "t4010 kills at every test point" points killed
+sed -n '/^  | point | where |$/,/^$/s/^  | \([a-z][^|]*\) |.*/\1/p' \
+	"$top_srcdir/doc/TESTING.md" | grep -v '^point$' | tr -d ' ' |
+	tr , '\n' | sort > told
+same "doc/TESTING.md names every test point" points told
 finish

@@ -22,6 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../kid.h"
@@ -134,20 +135,50 @@ watch(void *arg)
 	return NULL;
 }
 
+static void
+act(int fd)
+{
+	char *argv[] = {(char *)(uintptr_t) "true", NULL};
+	pid_t pid;
+
+	switch (d->act) {
+	case ACT_LEAVE:
+		leave_rings(fd);
+		break;
+	case ACT_FORK:
+	case ACT_BURY:
+		pid = fork();
+		if (pid < 0)
+			die("fork");
+		if (pid == 0)
+			for (;;)
+				pause();
+		kill(pid, SIGKILL);
+		if (waitpid(pid, NULL, 0) != pid)
+			die("waitpid");
+		if (d->act == ACT_BURY)
+			close(fd);
+		break;
+	case ACT_EXEC:
+		execv("/bin/true", argv);
+		die("/bin/true");
+	}
+}
+
 /* Called between calls, after `done` bytes. */
 static void
-victim_step(int fd, bool *left)
+victim_step(int fd, bool *acted)
 {
 	uint64_t done = atomic_load(&d->done);
 
 	if (done < d->kill_at)
 		return;
-	if (d->victim_leaves && !*left) {
-		*left = true;
-		leave_rings(fd);
+	if (!*acted) {
+		*acted = true;
+		act(fd);
 	}
 	if (d->kill == KILL_EXACT &&
-		done >= d->kill_at + (d->victim_leaves ? 300000 : 0))
+		done >= d->kill_at + (d->act == ACT_LEAVE ? 300000 : 0))
 		kill(getpid(), SIGKILL);
 }
 
@@ -168,13 +199,13 @@ victim_run(int fd)
 {
 	static unsigned char buf[PIECE];
 	uint64_t s = d->seed ^ 0x9e3779b97f4a7c15u, limit = 12u << 20;
-	bool left = false;
+	bool acted = false;
 	ssize_t n;
 
 	for (;;) {
 		uint64_t done = atomic_load(&d->done);
 
-		victim_step(fd, &left);
+		victim_step(fd, &acted);
 		if (done >= limit)
 			break;
 		if (d->slow && done > 100000 && rnd(&s) % 64 == 0 &&

@@ -35,6 +35,16 @@ enum {
 	KILL_POINT,
 	KILL_KINDS
 };
+/* What the victim does at a position of its stream, besides: it asks for its
+ * bytes by TCP, forks, closes when a child of it was killed, runs another
+ * image. */
+enum {
+	ACT_NONE,
+	ACT_LEAVE,
+	ACT_FORK,
+	ACT_BURY,
+	ACT_EXEC
+};
 
 struct duel {
 	/* ---- the job: written by the driver ---- */
@@ -46,7 +56,7 @@ struct duel {
 	int victim_listens;
 	int drained; /* it dies with nothing unread */
 	int slow; /* the other end of the stream dawdles: spills */
-	int victim_leaves; /* at kill_at it asks for its bytes by TCP */
+	int act; /* of the victim, at kill_at */
 	uint64_t survivor_leaves; /* at this position, 0: never */
 	_Atomic int load; /* other connections are busy */
 	_Atomic int quit;
