@@ -19,7 +19,8 @@
  *					mappings of segments it has, and how
  *					many answers it got
  *	serve poke PORT MS		connections one after the other, for so
- *					long, read and written in many ways;
+ *					long, read and written in many ways,
+ *					or until nobody listens any more;
  *					what comes and what fails is nobody's
  *					business
  *
@@ -36,6 +37,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,36 +346,38 @@ burst(int port, int n)
 
 /* ---- a client that takes whatever comes ---- */
 
-static void
+/* Whether nothing can come or go any more. */
+static bool
 poke_once(int fd, int how, char *buf)
 {
 	struct iovec v[3] = {
 		{buf, 100}, {buf + 100, 5000}, {buf + 6000, 50000}};
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = 3};
 	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
+	ssize_t r = 1;
 	int n = 0;
 
 	switch (how % 10) {
 	case 0:
-		send(fd, buf, 30000, MSG_DONTWAIT);
+		r = send(fd, buf, 30000, MSG_DONTWAIT);
 		break;
 	case 1:
-		recv(fd, buf, BUF, MSG_DONTWAIT);
+		r = recv(fd, buf, BUF, MSG_DONTWAIT);
 		break;
 	case 2:
-		recv(fd, buf, BUF, MSG_DONTWAIT | MSG_PEEK);
+		r = recv(fd, buf, BUF, MSG_DONTWAIT | MSG_PEEK);
 		break;
 	case 3:
-		recv(fd, buf, 1, MSG_DONTWAIT);
+		r = recv(fd, buf, 1, MSG_DONTWAIT);
 		break;
 	case 4:
 		poll(&p, 1, 1);
 		break;
 	case 5:
-		recvmsg(fd, &m, MSG_DONTWAIT);
+		r = recvmsg(fd, &m, MSG_DONTWAIT);
 		break;
 	case 6:
-		sendmsg(fd, &m, MSG_DONTWAIT);
+		r = sendmsg(fd, &m, MSG_DONTWAIT);
 		break;
 	case 7:
 		ioctl(fd, FIONREAD, &n);
@@ -382,8 +386,9 @@ poke_once(int fd, int how, char *buf)
 		ioctl(fd, TIOCOUTQ, &n);
 		break;
 	default:
-		recv(fd, buf, BUF, MSG_DONTWAIT | MSG_TRUNC);
+		r = recv(fd, buf, BUF, MSG_DONTWAIT | MSG_TRUNC);
 	}
+	return r == 0 || (r < 0 && errno != EAGAIN);
 }
 
 static int64_t
@@ -405,6 +410,7 @@ poke(int port, int ms)
 	signal(SIGPIPE, SIG_IGN);
 	while (clock_ms() < end) {
 		int64_t stop = clock_ms() + 300;
+		int over = 0;
 		struct sockaddr_in a = address(port);
 		struct timeval tv = {.tv_usec = 2000};
 		struct epoll_event ev = {
@@ -424,8 +430,9 @@ poke(int port, int ms)
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 		if (rand_r(&s) % 2)
 			epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
-		while (clock_ms() < stop) {
-			poke_once(fd, rand_r(&s), buf);
+		/* The end, too, is poked for a while. */
+		while (clock_ms() < stop && over < 20) {
+			over += poke_once(fd, rand_r(&s), buf);
 			if (rand_r(&s) % 8 == 0)
 				epoll_wait(ep, &ev, 1, 1);
 			if (rand_r(&s) % 16 == 0)
