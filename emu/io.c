@@ -139,7 +139,7 @@ kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 	kmap_pair_tick(e, c->fd);
 	stage = a_load(&e->ep->stage);
 	if (len > LONG_SEND && (stage == KMAP_PLAIN || stage == KMAP_OFFERED) &&
-		kmap_conf.upgrade != KMAP_NEVER)
+		kmap_conf.upgrade != KMAP_NEVER && kmap_pair_hopes(e))
 		return false;
 	if (len > MOMENT_SEND && has_moment(e))
 		return false;

@@ -62,6 +62,12 @@ by_tcp(const struct kmap_ent *e)
 	return e->pub->tcp_bytes_in + e->pub->tcp_bytes_out;
 }
 
+bool
+kmap_pair_hopes(const struct kmap_ent *e)
+{
+	return by_tcp(e) < TRY_BYTES_MAX;
+}
+
 static uint32_t
 own_uid(void)
 {
@@ -985,7 +991,7 @@ acceptor_step(struct kmap_ent *e, int fd, uint32_t tick)
 	due = tick >= e->next_try;
 	if (claim(e, fd) ||
 		(!due &&
-			(by_tcp(e) >= TRY_BYTES_MAX ||
+			(!kmap_pair_hopes(e) ||
 				by_tcp(e) - e->tried_at < TRY_BYTES)))
 		return;
 	e->tried_at = by_tcp(e);

@@ -24,11 +24,14 @@ void kmap_pair_take_claimed(struct kmap_ent *e, int fd);
 void kmap_consent_try(struct kmap_ent *e, int fd);
 /* The endpoint's waiting went through the wrappers: it may consent. */
 void kmap_pair_wait_seen(struct kmap_ent *e, int fd);
-/* Whether an acceptor has claimed one of the endpoint's offers: loads only. */
 /* Within one long call: looks whether an offer was taken, without counting as
  * one of the calls after which it is taken back. */
 void kmap_pair_look(struct kmap_ent *e, int fd);
+/* Whether an acceptor has claimed one of the endpoint's offers: loads only. */
 bool kmap_pair_claimed(const struct kmap_ent *e);
+/* Whether a long send may yet meet the peer: until more went by TCP than
+ * sockets hold, so that a peer with the library has looked. */
+bool kmap_pair_hopes(const struct kmap_ent *e);
 /*
  * The endpoint's offers are no longer open: one that was claimed is paired,
  * the others are taken back. Before anything that leaves the ring's way or

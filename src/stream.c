@@ -961,8 +961,10 @@ tx_once(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	bool full;
 
 	if (ep->link == NULL) {
-		n = kernel_send(
-			e, fd, op, op->piece != 0 ? op->piece : TCP_PIECE);
+		n = kernel_send(e, fd, op,
+			op->piece != 0		     ? op->piece
+				: kmap_pair_hopes(e) ? TCP_PIECE
+						     : SIZE_MAX);
 		/* The burst of a direction that is about to move. */
 		if (n > 0)
 			ep->tx.ahead += (uint64_t)n;
