@@ -204,6 +204,15 @@ holder_is_dead(uint32_t word)
 		(a_load_acq(&s->word) & FUTEX_TID_MASK) == 0;
 }
 
+bool
+kmap_trylock_dead(struct kmap_lock *l)
+{
+	uint32_t w = a_load(&l->word);
+
+	return w != 0 && holder_is_dead(w) &&
+		a_cas(&l->word, w, kmap_holder() | (w & CONTENDED));
+}
+
 void
 kmap_lock_slow(struct kmap_lock *l)
 {

@@ -26,6 +26,8 @@ struct kmap_lock {
 
 void kmap_lock_slow(struct kmap_lock *l);
 void kmap_unlock_slow(struct kmap_lock *l);
+/* Takes it from a holder that is dead, if it is. */
+bool kmap_trylock_dead(struct kmap_lock *l);
 /* Seats this thread (M16). Not remembered where that cannot be now. */
 uint32_t kmap_holder_slow(void);
 /* Delivers what was put off: set by emu. */
@@ -65,7 +67,8 @@ static inline bool
 kmap_trylock(struct kmap_lock *l)
 {
 	kmap_crit_enter();
-	if (kmap_likely(a_cas(&l->word, 0u, kmap_holder())))
+	if (kmap_likely(a_cas(&l->word, 0u, kmap_holder())) ||
+		kmap_trylock_dead(l))
 		return true;
 	kmap_crit_leave();
 	return false;

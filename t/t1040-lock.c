@@ -73,6 +73,33 @@ for_ever(void *arg)
 }
 
 static void
+with_mutexes(int protocol, const char *name)
+{
+	pthread_mutexattr_t at;
+
+	pthread_mutexattr_init(&at);
+	pthread_mutexattr_setrobust(&at, PTHREAD_MUTEX_ROBUST);
+	pthread_mutexattr_setpshared(&at, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setprotocol(&at, protocol);
+	pthread_mutex_init(&s->before, &at);
+	pthread_mutex_init(&s->middle, &at);
+	pthread_mutex_init(&s->after, &at);
+	in_thread(among_mutexes);
+	got("a thread's that ended");
+	is_int(pthread_mutex_trylock(&s->after), EOWNERDEAD,
+		"%s: libc's mutex of that thread, before it in the list", name);
+	is_int(pthread_mutex_trylock(&s->before), 0, "%s: one behind, unlocked",
+		name);
+	is_int(pthread_mutex_trylock(&s->middle), 0, "%s: one before, unlocked",
+		name);
+	/* What this thread holds is no part of the next ones. */
+	pthread_mutex_consistent(&s->after);
+	pthread_mutex_unlock(&s->after);
+	pthread_mutex_unlock(&s->before);
+	pthread_mutex_unlock(&s->middle);
+}
+
+static void
 dies_with_it(pid_t pid, const char *name)
 {
 	siginfo_t si;
@@ -116,29 +143,18 @@ vforks(void *arg)
 int
 main(void)
 {
-	pthread_mutexattr_t at;
 	pthread_t t;
 
 	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s == MAP_FAILED)
 		bail_out("mmap");
-	pthread_mutexattr_init(&at);
-	pthread_mutexattr_setrobust(&at, PTHREAD_MUTEX_ROBUST);
-	pthread_mutexattr_setpshared(&at, PTHREAD_PROCESS_SHARED);
-	pthread_mutex_init(&s->before, &at);
-	pthread_mutex_init(&s->middle, &at);
-	pthread_mutex_init(&s->after, &at);
 	kmap_sys_getpid();
 	/* The family's table. */
 	briefly(NULL);
 
-	in_thread(among_mutexes);
-	got("a thread's that ended");
-	is_int(pthread_mutex_trylock(&s->after), EOWNERDEAD,
-		"libc's mutex of that thread, before it in the list");
-	is_int(pthread_mutex_trylock(&s->before), 0, "one behind, unlocked");
-	is_int(pthread_mutex_trylock(&s->middle), 0, "one before, unlocked");
+	with_mutexes(PTHREAD_PRIO_NONE, "plain");
+	with_mutexes(PTHREAD_PRIO_INHERIT, "inheriting");
 
 	dies_with_it(fork(), "a killed child's");
 	/* libc knows nothing of it, nor of its threads' mutexes. */
@@ -160,5 +176,9 @@ main(void)
 		in_thread(briefly);
 	in_thread(for_ever);
 	got("one that had a seat after many others");
+	in_thread(for_ever);
+	ok(kmap_trylock(&s->lock), "who only tries gets a dead one's, too");
+	ok(!kmap_trylock(&s->lock), "but not one's who lives");
+	kmap_unlock(&s->lock);
 	return done();
 }
