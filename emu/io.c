@@ -466,18 +466,19 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
 /*
  * KMAP_UPGRADE=now: the moment that sends, once in a connection's life, give
  * the other end to answer the offer, or the greeting, when the first
- * MOMENT_BURST bytes are out.
- * MOMENT_NS to anybody. Blocking ones go on by a little in each millisecond,
- * which wakes who sleeps over there, while all that was sent lies unread:
- * nobody has accepted the connection yet, or looked at it. One that reads and
- * does not answer is a child whose parent has not let go of its copy yet; or
- * it has no library, and the next connection to its address knows.
+ * MOMENT_BURST bytes are out. MOMENT_NS to anybody. Blocking ones go on by
+ * MOMENT_PIECE in each millisecond, which wakes who sleeps over there, for
+ * MOMENT_FLAT_NS, and then by more and more: nobody may have accepted the
+ * connection yet, or looked at it, and a child cannot answer until its parent
+ * has let go of its copy. One that has read and has not answered in the end
+ * has no library: the next connection to its address knows.
  */
 #define MOMENT_BURST (32u << 10)
 #define MOMENT_PIECE (1u << 10)
 #define MOMENT_NS 1000000u
-#define UNREAD_NS 60000000u
-#define READ_NS 30000000u
+#define MOMENT_FLAT_NS 40000000u
+#define MOMENT_DOUBLE_NS 4000000u
+#define MOMENT_DOUBLES 6u
 
 static kmap_a32 deaf[64];
 
@@ -514,28 +515,27 @@ moment_begin(struct kmap_ent *e, int fd, bool nb)
 	return false;
 }
 
-/* True: it goes on. */
-static bool
+/* The next piece; 0: the moment is over. */
+static size_t
 moment_more(struct kmap_ent *e, int fd)
 {
 	const struct kmap_tuple *t = &e->ep->tuple;
-	int64_t unread = kmap_unread_at(&t->to, &t->from);
-	uint64_t now = kmap_now();
+	uint64_t age = kmap_now() - e->moment, doubles = 0;
 	uint32_t mark;
 
-	if (unread < 0 || now - e->moment >= UNREAD_NS)
-		return false;
-	if (e->moment_read == 0 && (uint64_t)unread < e->pub->tcp_bytes_out)
-		e->moment_read = now;
-	if (e->moment_read != 0 && now - e->moment_read >= READ_NS) {
+	if (age > MOMENT_FLAT_NS)
+		doubles = (age - MOMENT_FLAT_NS) / MOMENT_DOUBLE_NS;
+	if (doubles >= MOMENT_DOUBLES) {
 		kmap_a32 *slot = deaf_slot(&t->to, &mark);
+		int64_t unread = kmap_unread_at(&t->to, &t->from);
 
-		a_store(slot, mark);
-		return false;
+		if (unread >= 0 && (uint64_t)unread < e->pub->tcp_bytes_out)
+			a_store(slot, mark);
+		return 0;
 	}
 	kmap_sys_nap_ms(1);
 	kmap_pair_look(e, fd);
-	return true;
+	return MOMENT_PIECE << doubles;
 }
 
 /* Before each piece. */
@@ -543,12 +543,15 @@ static void
 moment(struct kmap_ent *e, int fd, struct kmap_tx_op *op, bool nb)
 {
 	op->piece = 0;
-	if (!has_moment(e) || e->pub->tcp_bytes_out < MOMENT_BURST)
+	if (!has_moment(e))
 		return;
-	if (e->moment == 0 ? moment_begin(e, fd, nb) : moment_more(e, fd))
-		op->piece = MOMENT_PIECE;
+	if (e->pub->tcp_bytes_out < MOMENT_BURST)
+		op->piece = MOMENT_BURST;
+	else if (e->moment == 0)
+		op->piece = moment_begin(e, fd, nb) ? MOMENT_PIECE : 0;
 	else
-		e->moment_over = true;
+		op->piece = moment_more(e, fd);
+	e->moment_over = op->piece == 0;
 }
 
 /*

@@ -46,7 +46,6 @@ struct kmap_ent {
 	kmap_a32 ticks; /* calls on the kernel path */
 	uint32_t next_try;
 	uint64_t moment; /* when it began; see emu/io.c */
-	uint64_t moment_read; /* when the other end was seen to read */
 	bool moment_over;
 	uint32_t tries; /* acceptor: look-ups of the name */
 	uint64_t tried_at; /* bytes moved at the last of them */

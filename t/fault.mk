@@ -63,7 +63,7 @@ FAULT_TESTS = \
 	t4120-naps.t \
 	t4130-storm.t \
 	t4140-sets.t \
-	t4150-handover.t
+	t4180-handover.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)

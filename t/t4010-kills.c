@@ -56,6 +56,7 @@ static const struct point {
 	{"fork", 1, -1, 7, ACT_FORK},
 	{"kin-judged", 1, -1, 7, ACT_BURY},
 	{"kin-locked", 1, -1, 7, ACT_BURY},
+	{"let-go", 1, -1, 7, ACT_EXEC},
 	{"image", 1, -1, 7, ACT_EXEC},
 };
 #define POINTS (sizeof(points) / sizeof(points[0]))
