@@ -46,21 +46,42 @@ is_fault(int sig)
 	return sig == SIGSEGV || sig == SIGBUS;
 }
 
-/* Signals whose default end the process, where KMAP_STATS wants its line. */
+/* The default ends the process. libc refuses its own two of them. */
 static bool
 is_fatal(int sig)
 {
-	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP ||
-		sig == SIGQUIT || sig == SIGALRM || sig == SIGUSR1 ||
-		sig == SIGUSR2 || sig == SIGPIPE || sig == SIGABRT;
+	switch (sig) {
+	case SIGCHLD:
+	case SIGCONT:
+	case SIGURG:
+	case SIGWINCH:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+	case SIGKILL:
+	case SIGSTOP:
+		return false;
+	}
+	return true;
+}
+
+/* What the kernel raises for what the thread itself did. */
+static bool
+is_raised(int sig, const siginfo_t *si)
+{
+	return si->si_code > 0 &&
+		(is_fault(sig) || sig == SIGFPE || sig == SIGILL ||
+			sig == SIGTRAP || sig == SIGSYS);
 }
 
 static bool
 stands_behind(int sig, const struct sigaction *a)
 {
 	return is_handler(a) || (is_fault(sig) && a->sa_handler != SIG_IGN) ||
+		/* Where KMAP_STATS wants its line. What is sent to the first
+		 * process of a namespace ends it not, and must not wake it. */
 		(is_fatal(sig) && a->sa_handler == SIG_DFL &&
-			kmap_stats_wanted());
+			kmap_stats_wanted() && kmap_sys_getpid() != 1);
 }
 
 static int
@@ -114,24 +135,34 @@ kmap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	return r;
 }
 
-/* The disposition is the default one, and that ends the process. */
+/*
+ * The disposition is the default one, and that ends the process: once this
+ * handler has returned, so that the cause and a core are those of the place
+ * where the signal came.
+ */
 static void
-die(int sig, const siginfo_t *si)
+die(int sig, siginfo_t *si, ucontext_t *uc)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t one;
+	long pid = kmap_raw(SYS_getpid);
+	uint64_t all = ~UINT64_C(0);
 
-	if (!is_fault(sig) || si->si_code <= 0)
-		kmap_end();
-	kmap_real.sigaction(sig, &dfl, NULL);
-	/* A fault comes again at the same instruction, with its own core. */
-	if (is_fault(sig) && si->si_code > 0)
+	/* The first process of a namespace dies of nothing that is sent. */
+	if (pid == 1 && !is_raised(sig, si))
 		return;
-	kmap_raw(SYS_tgkill, kmap_raw(SYS_getpid), (long)kmap_sys_gettid(),
-		(long)sig);
-	sigemptyset(&one);
-	sigaddset(&one, sig);
-	kmap_raw(SYS_rt_sigprocmask, (long)SIG_UNBLOCK, &one, NULL, 8L);
+	/* No other one ends the process before the line is out. */
+	kmap_raw(SYS_rt_sigprocmask, (long)SIG_BLOCK, &all, NULL, 8L);
+	if (!kmap_vfork_child())
+		kmap_stats_write();
+	kmap_real.sigaction(sig, &dfl, NULL);
+	/* The same instruction faults again; a trap or call is behind it. */
+	if (is_raised(sig, si) && sig != SIGTRAP && sig != SIGSYS)
+		return;
+	/* sigsuspend and its kin come back to a mask that may block it. */
+	sigdelset(&uc->uc_sigmask, sig);
+	if (kmap_raw(SYS_rt_tgsigqueueinfo, pid, (long)kmap_sys_gettid(),
+		    (long)sig, si) < 0)
+		kmap_raw(SYS_kill, pid, (long)sig);
 }
 
 /* Put off until the thread holds no lock of ours. */
@@ -160,10 +191,7 @@ handler(int sig, siginfo_t *si, void *ctx)
 
 	if (is_fault(sig) && kmap_self.fault != NULL && si->si_code > 0)
 		__builtin_longjmp(kmap_self.fault, 1);
-	if (kmap_self.crit != 0 &&
-		!(si->si_code > 0 &&
-			(is_fault(sig) || sig == SIGFPE || sig == SIGILL ||
-				sig == SIGTRAP))) {
+	if (kmap_self.crit != 0 && !is_raised(sig, si)) {
 		put_off(sig, si, ctx);
 		return;
 	}
@@ -171,7 +199,7 @@ handler(int sig, siginfo_t *si, void *ctx)
 	if (a.sa_handler == SIG_IGN)
 		return;
 	if (a.sa_handler == SIG_DFL) {
-		die(sig, si);
+		die(sig, si, ctx);
 		return;
 	}
 	kmap_self.handlers++;

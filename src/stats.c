@@ -116,7 +116,7 @@ add_live(struct kmap_ent *e, void *arg)
 void
 kmap_stats_write(void)
 {
-	struct out o;
+	static struct out o;
 	bool first = true;
 
 	/* The filter of an inert program may kill at a write. */

@@ -2,7 +2,7 @@
 check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
 	fault/inject fault/hidden fault/family fault/restart fault/strangers \
 	fault/crossed fault/takeover fault/naps fault/noexec fault/handover \
-	fault/pidns fault/storm fault/sets
+	fault/pidns fault/storm fault/sets fault/ends
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
@@ -46,6 +46,10 @@ fault_sets_SOURCES = fault/sets.c fault/net.h
 fault_sets_LDFLAGS = -rdynamic
 fault_sets_LDADD = -lpthread
 fault_inject_LDADD =
+# Not sanitized: it faults on purpose.
+fault_ends_SOURCES = fault/ends.c
+fault_ends_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall
+fault_ends_LDADD = -lpthread
 
 FAULT_TESTS = \
 	t4020-hostile.t \
@@ -63,6 +67,7 @@ FAULT_TESTS = \
 	t4120-naps.t \
 	t4130-storm.t \
 	t4140-sets.t \
+	t4150-ends.t \
 	t4180-handover.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
