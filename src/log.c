@@ -124,6 +124,6 @@ kmap_log_always(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	line(log_fd, fmt, ap);
+	line(2, fmt, ap);
 	va_end(ap);
 }

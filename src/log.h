@@ -19,7 +19,7 @@ extern int kmap_log_level; /* -1: silent */
 
 bool kmap_log_open(const char *value);
 void kmap_log_write(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* To stderr when no log is open: for settings that are not understood. */
+/* To stderr, wherever the log goes: for settings that are not understood. */
 void
 kmap_log_always(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* vsnprintf for the conversions above; returns the length, cut at size. */
