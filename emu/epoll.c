@@ -1416,6 +1416,8 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		it->kernel_out = true;
 		register_tag(it, EPOLL_CTL_MOD);
 	}
+	if (kmap_tx_answer(it->ent))
+		*limit = kmap_min(*limit, KMAP_SPILL_NS);
 	return item_ready(it) != 0;
 }
 

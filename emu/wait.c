@@ -395,6 +395,7 @@ wait_poor(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	struct pollfd p = {.fd = fd, .events = (short)want};
 
 	kmap_real.poll(&p, 1, 1);
+	kmap_tx_answer(e);
 	if ((want & POLLOUT) && e->ep->link != NULL && kmap_tx_on_ring(e->ep))
 		kmap_tx_spill(e);
 	if (one_changed(&(struct one){.ent = e, .fd = fd, .want = want}) ||
@@ -445,6 +446,9 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	}
 	if (one_arm(p, &o))
 		return 0;
+	/* Who asked before the sleep does not ring again. */
+	if (kmap_tx_answer(e) && (stop == 0 || stop > t0 + KMAP_SPILL_NS))
+		stop = t0 + KMAP_SPILL_NS;
 	if (out_tcp && !paced && writable_now(fd))
 		return 0;
 	if (stop != 0) {
@@ -607,6 +611,8 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 			m->poor = true;
 		if (one_arm(p, &o))
 			return true;
+		if (kmap_tx_answer(e))
+			*limit = kmap_min(*limit, KMAP_SPILL_NS);
 		if (!(o.want & TX_WANT) || e->ep->link == NULL)
 			continue;
 		if (kmap_tx_on_ring(e->ep))

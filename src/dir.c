@@ -362,8 +362,13 @@ kmap_dir_freeze(struct kmap_ep *ep)
 		return -EBUSY;
 	}
 	ep->rx.frozen = true;
-	/* A sender that sleeps in the library repays at once. */
-	kmap_wake_peer(ep->link, ep->slot);
+	/* A sender that sleeps in the library repays at once, whatever it
+	 * waits for. M3: after the fence of freeze_refused; partner: the last
+	 * look of who sleeps. */
+	kmap_wake_peer(ep->link,
+		a_load(&d->space_waiters) |
+			a_load(&ep->tx.ring.shm->data_waiters),
+		ep->slot);
 	KMAP_TESTPOINT("bounce-request", -1);
 	return 0;
 }

@@ -560,6 +560,20 @@ kmap_rx_more(const struct kmap_ent *e, const struct kmap_rx_op *seen)
 			a_load_acq(&d->tail) != seen->seen_tail;
 }
 
+/*
+ * An end that leaves goes down, and asks for what it did not read: whoever
+ * only receives from it sees so at the record, or on TCP.
+ */
+static inline void
+answer_leaver(struct kmap_ent *e)
+{
+	struct kmap_ep *ep = e->ep;
+
+	if (kmap_unlikely(!kmap_rx_on_ring(ep) ||
+		    a_load_acq(&ep->rx.ring.shm->nrec) != ep->rx.passed))
+		kmap_tx_answer(e);
+}
+
 ssize_t
 kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 {
@@ -588,6 +602,7 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 	} else if (n == -EAGAIN && kmap_unlikely(a_load(&ep->pending) != 0))
 		n = kmap_ep_error(ep);
 	kmap_unlock(&ep->rx.lock);
+	answer_leaver(e);
 	return n;
 }
 
@@ -1156,20 +1171,26 @@ kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len)
 	info_add(info, len, offsetof(struct tcp_info, tcpi_bytes_sent), out);
 }
 
-void
+bool
 kmap_tx_answer(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->tx.ring.shm;
+	bool owes = false;
 
-	if (d == NULL || !(a_load_acq(&d->data_waiters) & KMAP_BOUNCE))
-		return;
+	if (d == NULL ||
+		(!(a_load_acq(&d->data_waiters) & KMAP_BOUNCE) &&
+			kmap_likely(ep->tx.bounce_from == ep->tx.bounce_to)))
+		return false;
 	kmap_lock(&ep->tx.lock);
-	if (ep->link != NULL && kmap_tx_on_ring(ep)) {
-		kmap_dir_bounce(ep);
-		kmap_dir_repay(ep, e->carrier >= 0 ? e->carrier : e->fd);
+	if (ep->link != NULL) {
+		if (kmap_tx_on_ring(ep))
+			kmap_dir_bounce(ep);
+		owes = kmap_dir_repay(
+			       ep, e->carrier >= 0 ? e->carrier : e->fd) != 0;
 	}
 	kmap_unlock(&ep->tx.lock);
+	return owes;
 }
 
 void
@@ -1263,7 +1284,6 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	kmap_ent_bar(e, why);
 	if (e->noffers != 0)
 		kmap_pair_settle(e, fd);
-	kmap_tx_finish(e);
 	kmap_lock(&ep->rx.lock);
 	if (ep->link != NULL && a_load(&ep->rx.consented) &&
 		(kmap_dir_freeze(ep) != 0 || lost(ep))) {
@@ -1281,6 +1301,8 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 		lowat_set(ep, fd, ep->rcvlowat);
 	kmap_gate_open(&ep->rx.gate);
 	kmap_unlock(&ep->rx.lock);
+	/* Whoever sees this record sees the request. */
+	kmap_tx_finish(e);
 	kmap_keep_end(ep, fd);
 }
 
@@ -1394,6 +1416,7 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	kmap_lock(&ep->rx.lock);
 	ev = rx_ready(e, fd, want, look);
 	kmap_unlock(&ep->rx.lock);
+	answer_leaver(e);
 	if (want & (POLLOUT | POLLWRNORM)) {
 		kmap_lock(&ep->tx.lock);
 		if (ep->link != NULL && kmap_tx_on_ring(ep)) {

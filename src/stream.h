@@ -108,8 +108,9 @@ int kmap_tx_queued(struct kmap_ent *e, int kernel);
 int kmap_rx_hint(struct kmap_ent *e, int fd);
 /* TCP_INFO: adds the ring's bytes to the fields within len. */
 void kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len);
-/* The peer rang: if it asks for its unread bytes by TCP, it gets them. */
-void kmap_tx_answer(struct kmap_ent *e);
+/* If the peer asks for its unread bytes by TCP, it gets them. True: not yet all
+ * of them; whoever sleeps asks again after KMAP_SPILL_NS. */
+bool kmap_tx_answer(struct kmap_ent *e);
 /* shutdown(SHUT_WR): the FIN follows by TCP. */
 void kmap_tx_finish(struct kmap_ent *e);
 /* The endpoint's last number is about to be closed: what a bounce asks for

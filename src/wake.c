@@ -50,9 +50,12 @@ kmap_wake_kick(struct kmap_link *link, kmap_a64 *mask, uint32_t slot)
 }
 
 void
-kmap_wake_peer(struct kmap_link *link, uint32_t slot)
+kmap_wake_peer(struct kmap_link *link, uint64_t places, uint32_t slot)
 {
+	/* First where the slot is looked for, then whoever may look. */
 	ring_place(link, KMAP_PLACE_COMMON, slot);
+	for (places &= ~KMAP_BOUNCE; places != 0; places &= places - 1)
+		ring_place(link, (unsigned int)__builtin_ctzll(places), slot);
 }
 
 void

@@ -29,8 +29,9 @@ void kmap_wake_arm(kmap_a64 *mask, uint64_t bit);
  * caller looks for KMAP_BOUNCE.
  */
 uint64_t kmap_wake_kick(struct kmap_link *link, kmap_a64 *mask, uint32_t slot);
-/* Rings the peer's common place about a slot, asked or not. */
-void kmap_wake_peer(struct kmap_link *link, uint32_t slot);
+/* Rings the peer's common place about a slot, asked or not, and the places of
+ * the mask. */
+void kmap_wake_peer(struct kmap_link *link, uint64_t places, uint32_t slot);
 
 /* From now on this side's `place` wants the eventfd written. Look again
  * after. The peer alone takes the word back, when it rings. */
