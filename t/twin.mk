@@ -7,6 +7,7 @@ twin_twin_SOURCES = \
 	twin/drive.c \
 	twin/epoll.c \
 	twin/fdops.c \
+	twin/leave.c \
 	twin/matrix.h \
 	twin/msg.c \
 	twin/peer.c \
@@ -68,6 +69,7 @@ TWIN_TESTS = \
 	t3044-thread.t \
 	t3045-stream.t \
 	t3046-self.t \
+	t3047-leave.t \
 	t3050-fortify.t \
 	t3060-acceptor.t \
 	t3061-forked.t \

@@ -225,6 +225,16 @@ obey(const struct tw_order *o, struct tw_answer *a)
 	case OP_RECV:
 		do_recv(i, o->a, a);
 		break;
+	case OP_LEAVE: {
+		struct tw_answer sent = {0};
+
+		/* Never closed: that would be the end of fd. */
+		if (fdopen(fd, "r+") == NULL)
+			a->err = errno;
+		do_recv(i, o->a, a);
+		do_send(i, o->b, 0, &sent);
+		break;
+	}
 	case OP_DUPLEX:
 		do_duplex(i, o->a, o->b, a);
 		break;

@@ -760,5 +760,9 @@ main(int argc, char **argv)
 		introduce("the peer");
 		return tw_peer_main(TW_FD_CTL);
 	}
+	if (argc == 2 && !strcmp(argv[1], "--taker")) {
+		map_shm();
+		return tw_taker_main();
+	}
 	return tw_drive(argc, argv);
 }

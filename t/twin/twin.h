@@ -108,6 +108,7 @@ enum tw_op {
 	OP_POLL, /* a = events, b = time-out → revents */
 	OP_UNREAD, /* FIONREAD at the peer */
 	OP_FLIGHT, /* a times: send b bytes */
+	OP_LEAVE, /* fdopen; then receive a bytes, and send b */
 	OP_NOW, /* ends the hold */
 	OP_NONE, /* only the waiting */
 	OP_EXIT
@@ -236,6 +237,7 @@ extern _Atomic int tw_sigs;
 extern _Atomic int tw_pipes;
 
 int tw_peer_main(int ctl);
+int tw_taker_main(void);
 void tw_peer_thread(void);
 int tw_drive(int argc, char **argv);
 void tw_subject(const struct tw_case *c);
