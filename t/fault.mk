@@ -69,6 +69,7 @@ FAULT_TESTS = \
 	t4140-sets.t \
 	t4150-ends.t \
 	t4160-settings.t \
+	t4170-taken.t \
 	t4180-handover.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
