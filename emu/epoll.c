@@ -1417,7 +1417,7 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		register_tag(it, EPOLL_CTL_MOD);
 	}
 	if (kmap_tx_answer(it->ent))
-		*limit = kmap_min(*limit, KMAP_SPILL_NS);
+		*limit = kmap_min(*limit, KMAP_REPAY_NS);
 	return item_ready(it) != 0;
 }
 

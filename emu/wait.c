@@ -447,8 +447,8 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	if (one_arm(p, &o))
 		return 0;
 	/* Who asked before the sleep does not ring again. */
-	if (kmap_tx_answer(e) && (stop == 0 || stop > t0 + KMAP_SPILL_NS))
-		stop = t0 + KMAP_SPILL_NS;
+	if (kmap_tx_answer(e) && (stop == 0 || stop > t0 + KMAP_REPAY_NS))
+		stop = t0 + KMAP_REPAY_NS;
 	if (out_tcp && !paced && writable_now(fd))
 		return 0;
 	if (stop != 0) {
@@ -612,7 +612,7 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 		if (one_arm(p, &o))
 			return true;
 		if (kmap_tx_answer(e))
-			*limit = kmap_min(*limit, KMAP_SPILL_NS);
+			*limit = kmap_min(*limit, KMAP_REPAY_NS);
 		if (!(o.want & TX_WANT) || e->ep->link == NULL)
 			continue;
 		if (kmap_tx_on_ring(e->ep))

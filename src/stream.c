@@ -568,9 +568,11 @@ static inline void
 answer_leaver(struct kmap_ent *e)
 {
 	struct kmap_ep *ep = e->ep;
+	struct kmap_dir_shm *d = ep->rx.ring.shm;
 
-	if (kmap_unlikely(!kmap_rx_on_ring(ep) ||
-		    a_load_acq(&ep->rx.ring.shm->nrec) != ep->rx.passed))
+	if (d != NULL &&
+		kmap_unlikely(!kmap_rx_on_ring(ep) ||
+			a_load_acq(&d->nrec) != ep->rx.passed))
 		kmap_tx_answer(e);
 }
 

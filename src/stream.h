@@ -109,7 +109,8 @@ int kmap_rx_hint(struct kmap_ent *e, int fd);
 /* TCP_INFO: adds the ring's bytes to the fields within len. */
 void kmap_tcp_info(struct kmap_ent *e, void *info, socklen_t len);
 /* If the peer asks for its unread bytes by TCP, it gets them. True: not yet all
- * of them; whoever sleeps asks again after KMAP_SPILL_NS. */
+ * of them; whoever sleeps asks again after KMAP_REPAY_NS. */
+#define KMAP_REPAY_NS 5000000u
 bool kmap_tx_answer(struct kmap_ent *e);
 /* shutdown(SHUT_WR): the FIN follows by TCP. */
 void kmap_tx_finish(struct kmap_ent *e);

@@ -69,7 +69,7 @@ TWIN_TESTS = \
 	t3044-thread.t \
 	t3045-stream.t \
 	t3046-self.t \
-	t3047-leave.t \
+	t3049-leave.t \
 	t3050-fortify.t \
 	t3060-acceptor.t \
 	t3061-forked.t \
