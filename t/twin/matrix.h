@@ -3,16 +3,31 @@
 #ifndef MATRIX_H
 #define MATRIX_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define MX_FLAGS 1u /* takes MSG_ flags */
 #define MX_IOV 2u /* scattered */
 #define MX_MM 4u /* counts messages */
 #define MX_PIPE 8u /* by way of a pipe or a file */
-#define MX_ALIAS 16u /* another name: only the core of the columns */
+#define MX_ALIAS                                                               \
+	16u /* another name: the core of the columns, if not KMAP_LONG */
 #define MX_SELECT 32u /* knows IN, OUT and PRI only */
 #define MX_EPOLL 64u
 #define MX_COPY 128u /* bad pointers and numbers never reach the call */
+
+/* What a column is, beside the flags of its cases: what another name for the
+ * same call goes through, and what it asks of its calls. */
+#define FLAGS 0x7fffu
+#define CORE 0x8000u
+#define NEEDS(w) ((unsigned)(w) << 16)
+#define NOT(w) ((unsigned)(w) << 24)
+bool tw_column_fits(unsigned column, unsigned what);
+
+/* Instead of MSG_ flags, to calls of MX_PIPE: an offset that cannot be read,
+ * of the pipe or file, or of the socket. */
+#define MX_OFF_BAD 0x10000000
+#define MX_SOCK_OFF_BAD 0x20000000
 
 struct tw_rxcall {
 	const char *name;

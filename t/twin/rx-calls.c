@@ -177,8 +177,10 @@ x_sys_preadv2(int fd, void *b, size_t n, int fl)
 
 /* From the socket into a pipe, and from there to where we look. */
 static ssize_t
-piped(int fd, void *b, size_t n, bool raw)
+piped(int fd, void *b, size_t n, int fl, bool raw)
 {
+	off64_t *in = fl & MX_SOCK_OFF_BAD ? TW_NOWHERE : NULL;
+	off64_t *out = fl & MX_OFF_BAD ? TW_NOWHERE : NULL;
 	size_t got = 0;
 	int p[2], e;
 	ssize_t r;
@@ -186,8 +188,8 @@ piped(int fd, void *b, size_t n, bool raw)
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return -1;
 	fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
-	r = raw ? syscall(SYS_splice, fd, NULL, p[1], NULL, n, 0)
-		: splice(fd, NULL, p[1], NULL, n, 0);
+	r = raw ? syscall(SYS_splice, fd, in, p[1], out, n, 0)
+		: splice(fd, in, p[1], out, n, 0);
 	e = errno;
 	while (r > 0 && got < (size_t)r) {
 		long k = raw6(SYS_read, p[0], (long)b + got, r - got, 0, 0, 0);
@@ -205,15 +207,13 @@ piped(int fd, void *b, size_t n, bool raw)
 static ssize_t
 x_splice_in(int fd, void *b, size_t n, int fl)
 {
-	(void)fl;
-	return piped(fd, b, n, false);
+	return piped(fd, b, n, fl, false);
 }
 
 static ssize_t
 x_sys_splice_in(int fd, void *b, size_t n, int fl)
 {
-	(void)fl;
-	return piped(fd, b, n, true);
+	return piped(fd, b, n, fl, true);
 }
 
 static const struct tw_rxcall rxcalls[] = {

@@ -512,6 +512,20 @@ rx_badptr(const struct tw_rxcall *x)
 }
 
 static void
+rx_badoff(const struct tw_rxcall *x)
+{
+	struct tw_conn *c = tw_open();
+
+	for (int half = 0; half < 2; half++) {
+		p_send(c, 100);
+		t_ret("offset", x->f(c->fd, big, 50, MX_OFF_BAD));
+		t_ret("socket's", x->f(c->fd, big, 50, MX_SOCK_OFF_BAD));
+		go(x, c, 200, 0);
+		tw_mid(c);
+	}
+}
+
+static void
 rx_huge(const struct tw_rxcall *x)
 {
 	struct tw_conn *c = tw_open();
@@ -750,12 +764,6 @@ rx_cancel(const struct tw_rxcall *x)
 	}
 }
 
-/* What another name for the same call goes through, and what a column asks of
- * its calls. */
-#define CORE 0x8000u
-#define NEEDS(w) ((unsigned)(w) << 16)
-#define NOT(w) ((unsigned)(w) << 24)
-
 static const struct {
 	const char *name;
 	void (*f)(const struct tw_rxcall *);
@@ -785,12 +793,13 @@ static const struct {
 	{"shut_blocked", rx_shut_blocked, 0},
 	{"badfd", rx_badfd, CORE},
 	{"badptr", rx_badptr, CORE | F_FAULT | NOT(MX_PIPE | MX_COPY)},
-	{"huge", rx_huge, NOT(MX_PIPE | MX_IOV)},
+	{"badoff", rx_badoff, CORE | F_FAULT | NEEDS(MX_PIPE)},
+	{"huge", rx_huge, NOT(MX_PIPE | MX_IOV | MX_COPY)},
 	{"flight", rx_flight, CORE},
 	{"cancel", rx_cancel, F_FAULT},
 	{"peek", rx_peek, NEEDS(MX_FLAGS)},
 	{"waitall", rx_waitall, NEEDS(MX_FLAGS) | F_SLOW},
-	{"trunc", rx_trunc, NEEDS(MX_FLAGS)},
+	{"trunc", rx_trunc, NEEDS(MX_FLAGS) | NOT(MX_COPY)},
 	{"flags", rx_flags, NEEDS(MX_FLAGS)},
 };
 
@@ -814,17 +823,13 @@ tw_rx_row(const struct tw_rxcall *x)
 		struct tw_case *c;
 		struct cell *k;
 
-		if ((columns[i].flags >> 16 & 0xff) & ~x->what)
-			continue;
-		if ((columns[i].flags >> 24) & x->what)
-			continue;
-		if ((x->what & MX_ALIAS) && !(columns[i].flags & CORE))
+		if (!tw_column_fits(columns[i].flags, x->what))
 			continue;
 		c = calloc(1, sizeof *c);
 		k = calloc(1, sizeof *k);
 		*k = (struct cell){x, columns[i].f};
 		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
-			columns[i].flags & 0x7fff};
+			columns[i].flags & FLAGS};
 		tw_register(c);
 	}
 }

@@ -38,6 +38,16 @@ tw_register(const struct tw_case *c)
 	cases[ncases++] = c;
 }
 
+bool
+tw_column_fits(unsigned column, unsigned what)
+{
+	unsigned needs = column >> 16 & 0xff, not = column >> 24;
+
+	if ((needs & ~what) || (not &what))
+		return false;
+	return !(what & MX_ALIAS) || (column & CORE) || getenv("KMAP_LONG");
+}
+
 static int
 by_name(const void *a, const void *b)
 {

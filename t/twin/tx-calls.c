@@ -185,6 +185,13 @@ file_of(const void *b, size_t n)
 	return f;
 }
 
+/* sendfile has one offset. */
+static bool
+bad(int fl)
+{
+	return fl & (MX_OFF_BAD | MX_SOCK_OFF_BAD);
+}
+
 static ssize_t
 x_sendfile(int fd, const void *b, size_t n, int fl)
 {
@@ -192,8 +199,7 @@ x_sendfile(int fd, const void *b, size_t n, int fl)
 	off_t off = 0;
 	ssize_t r;
 
-	(void)fl;
-	r = sendfile(fd, f, &off, n);
+	r = sendfile(fd, f, bad(fl) ? TW_NOWHERE : &off, n);
 	e = errno;
 	if (off != (r > 0 ? r : 0))
 		T("sendfile moved the offset to %lld", (long long)off);
@@ -209,9 +215,8 @@ x_sendfile64(int fd, const void *b, size_t n, int fl)
 	off64_t at;
 	ssize_t r;
 
-	(void)fl;
 	lseek(f, 0, SEEK_SET);
-	r = sendfile64(fd, f, NULL, n);
+	r = sendfile64(fd, f, bad(fl) ? TW_NOWHERE : NULL, n);
 	e = errno;
 	at = lseek64(f, 0, SEEK_CUR);
 	if (at != (r > 0 ? r : 0))
@@ -228,8 +233,7 @@ x_sys_sendfile(int fd, const void *b, size_t n, int fl)
 	off64_t off = 0;
 	ssize_t r;
 
-	(void)fl;
-	r = syscall(SYS_sendfile, fd, f, &off, n);
+	r = syscall(SYS_sendfile, fd, f, bad(fl) ? TW_NOWHERE : &off, n);
 	e = errno;
 	close(f);
 	errno = e;
@@ -237,8 +241,10 @@ x_sys_sendfile(int fd, const void *b, size_t n, int fl)
 }
 
 static ssize_t
-piped(int fd, const void *b, size_t n, bool raw)
+piped(int fd, const void *b, size_t n, int fl, bool raw)
 {
+	off64_t *in = fl & MX_OFF_BAD ? TW_NOWHERE : NULL;
+	off64_t *out = fl & MX_SOCK_OFF_BAD ? TW_NOWHERE : NULL;
 	int p[2], e;
 	ssize_t r;
 
@@ -252,8 +258,8 @@ piped(int fd, const void *b, size_t n, bool raw)
 	if (n > 0)
 		raw6(SYS_write, p[1], (long)b, n, 0, 0, 0);
 	close(p[1]);
-	r = raw ? syscall(SYS_splice, p[0], NULL, fd, NULL, n, 0)
-		: splice(p[0], NULL, fd, NULL, n, 0);
+	r = raw ? syscall(SYS_splice, p[0], in, fd, out, n, 0)
+		: splice(p[0], in, fd, out, n, 0);
 	e = errno;
 	close(p[0]);
 	errno = e;
@@ -263,15 +269,13 @@ piped(int fd, const void *b, size_t n, bool raw)
 static ssize_t
 x_splice(int fd, const void *b, size_t n, int fl)
 {
-	(void)fl;
-	return piped(fd, b, n, false);
+	return piped(fd, b, n, fl, false);
 }
 
 static ssize_t
 x_sys_splice(int fd, const void *b, size_t n, int fl)
 {
-	(void)fl;
-	return piped(fd, b, n, true);
+	return piped(fd, b, n, fl, true);
 }
 
 static const struct tw_txcall txcalls[] = {

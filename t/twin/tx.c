@@ -519,6 +519,21 @@ tx_badptr(const struct tw_txcall *x)
 }
 
 static void
+tx_badoff(const struct tw_txcall *x)
+{
+	struct tw_conn *c = tw_open();
+
+	for (int half = 0; half < 2; half++) {
+		t_ret("offset", x->f(c->fd, big, 100, MX_OFF_BAD));
+		t_ret("socket's", x->f(c->fd, big, 100, MX_SOCK_OFF_BAD));
+		T("peer sees %ld", p_do(OP_POLL, c, POLLIN, 5, 0).r);
+		go(x, c, 50, 0);
+		p_recv(c, 50);
+		tw_mid(c);
+	}
+}
+
+static void
 tx_huge(const struct tw_txcall *x)
 {
 	struct tw_conn *c = tw_open();
@@ -615,6 +630,12 @@ tx_cancel(const struct tw_txcall *x)
 {
 	struct tw_conn *c = tw_open();
 
+	/* syscall(2) is no cancellation point. */
+	if (!strncmp(x->name, "sys_", 4)) {
+		T("no cancellation point");
+		tw_mid(c);
+		return;
+	}
 	for (int half = 0; half < 2; half++) {
 		struct cancelled k = {x, c, 0};
 		long n = t_fill(c);
@@ -634,10 +655,6 @@ tx_cancel(const struct tw_txcall *x)
 		tw_mid(c);
 	}
 }
-
-#define CORE 0x8000u
-#define NEEDS(w) ((unsigned)(w) << 16)
-#define NOT(w) ((unsigned)(w) << 24)
 
 static const struct {
 	const char *name;
@@ -666,9 +683,10 @@ static const struct {
 	{"shut_blocked", tx_shut_blocked, F_TCP},
 	{"badfd", tx_badfd, CORE},
 	{"badptr", tx_badptr, CORE | F_FAULT | NOT(MX_PIPE)},
+	{"badoff", tx_badoff, CORE | F_FAULT | NEEDS(MX_PIPE)},
 	{"huge", tx_huge, F_FAULT | NOT(MX_PIPE | MX_IOV)},
 	{"flight", tx_flight, CORE},
-	{"cancel", tx_cancel, NOT(MX_PIPE | MX_ALIAS) | F_TCP | F_FAULT},
+	{"cancel", tx_cancel, NOT(MX_PIPE) | F_TCP | F_FAULT},
 	{"flags", tx_flags, NEEDS(MX_FLAGS)},
 	{"more", tx_more, NEEDS(MX_FLAGS) | F_SLOW},
 };
@@ -693,17 +711,13 @@ tw_tx_row(const struct tw_txcall *x)
 		struct tw_case *c;
 		struct cell *k;
 
-		if ((columns[i].flags >> 16 & 0xff) & ~x->what)
-			continue;
-		if ((columns[i].flags >> 24) & x->what)
-			continue;
-		if ((x->what & MX_ALIAS) && !(columns[i].flags & CORE))
+		if (!tw_column_fits(columns[i].flags, x->what))
 			continue;
 		c = calloc(1, sizeof *c);
 		k = calloc(1, sizeof *k);
 		*k = (struct cell){x, columns[i].f};
 		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
-			columns[i].flags & 0x7fff};
+			columns[i].flags & FLAGS};
 		tw_register(c);
 	}
 }

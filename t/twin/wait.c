@@ -483,9 +483,6 @@ w_badfd(const struct tw_waitcall *x)
 	look(x, fd, POLLOUT, 0);
 }
 
-#define CORE 0x8000u
-#define NOT(w) ((unsigned)(w) << 16)
-
 static const struct {
 	const char *name;
 	void (*f)(const struct tw_waitcall *);
@@ -533,15 +530,13 @@ tw_wait_row(const struct tw_waitcall *x)
 		struct tw_case *c;
 		struct cell *k;
 
-		if ((columns[i].flags >> 16) & x->what)
-			continue;
-		if ((x->what & MX_ALIAS) && !(columns[i].flags & CORE))
+		if (!tw_column_fits(columns[i].flags, x->what))
 			continue;
 		c = calloc(1, sizeof *c);
 		k = calloc(1, sizeof *k);
 		*k = (struct cell){x, columns[i].f};
 		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
-			columns[i].flags & 0x7fff};
+			columns[i].flags & FLAGS};
 		tw_register(c);
 	}
 }
