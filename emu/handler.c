@@ -106,6 +106,20 @@ real_set(int sig, const struct sigaction *a)
 	return kmap_ret(kmap_real.sigaction(sig, &k, NULL));
 }
 
+/* The kernel drops flags that it does not know, and libc adds one: the
+ * application reads them back as it would without us. */
+static void
+as_kept(int sig)
+{
+	const int ours = SA_SIGINFO | (int)SA_RESETHAND | SA_NODEFER;
+	struct sigaction k;
+
+	if (kmap_real.sigaction(sig, NULL, &k) != 0)
+		return;
+	acts[sig].sa_flags = (k.sa_flags & ~ours) | (acts[sig].sa_flags & ours);
+	acts[sig].sa_restorer = k.sa_restorer;
+}
+
 int
 kmap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
@@ -128,6 +142,8 @@ kmap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 		r = real_set(sig, &a);
 		if (r != 0)
 			acts[sig] = before;
+		else if (a_load(&behind) & UINT64_C(1) << (sig - 1))
+			as_kept(sig);
 	}
 	kmap_unlock(&acts_lock);
 	if (r == 0 && old != NULL && kmap_copy(old, &was, sizeof(was)) != 0)
