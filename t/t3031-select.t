@@ -1,3 +1,3 @@
 #!/bin/bash
 # Twin test: select and pselect.
-exec "${srcdir:-$(dirname "$0")}/twin/run" select pselect sys_select sys_pselect6
+exec "${srcdir:-$(dirname "$0")}/twin/run" select __select pselect sys_select sys_pselect6

@@ -2,6 +2,7 @@
 # value. twin/run runs single cases by hand.
 check_PROGRAMS += twin/twin
 twin_twin_SOURCES = \
+	names.h \
 	twin/conn.c \
 	twin/connect.c \
 	twin/drive.c \
@@ -10,6 +11,7 @@ twin_twin_SOURCES = \
 	twin/leave.c \
 	twin/matrix.h \
 	twin/msg.c \
+	twin/names.c \
 	twin/peer.c \
 	twin/pollx.c \
 	twin/rx-calls.c \
@@ -23,6 +25,7 @@ twin_twin_SOURCES = \
 	twin/wait-calls.c \
 	twin/wait.c
 # The library finds kmap_testpoint in the program.
+twin_twin_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/emu
 twin_twin_LDFLAGS = -rdynamic
 twin_twin_LDADD = libtap.la twin/libfortify.la twin/liblfs.la -lpthread
 
@@ -69,6 +72,7 @@ TWIN_TESTS = \
 	t3044-thread.t \
 	t3045-stream.t \
 	t3046-self.t \
+	t3047-names.t \
 	t3049-leave.t \
 	t3050-fortify.t \
 	t3060-acceptor.t \

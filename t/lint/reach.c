@@ -47,38 +47,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "extra.h"
+#include "../names.h"
 #include "spy.h"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 #pragma GCC diagnostic ignored "-Wnonnull"
 #pragma GCC diagnostic ignored "-Wunused-result"
-
-/* Names that no header gives; their types are those of the plain names. */
-#define LIKE(name, of) extern __typeof(of) name
-LIKE(__connect, connect);
-LIKE(__close, close);
-LIKE(__dup2, dup2);
-LIKE(__fcntl, fcntl);
-LIKE(__read, read);
-LIKE(__write, write);
-LIKE(__send, send);
-LIKE(__poll, poll);
-LIKE(__select, select);
-int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *);
-LIKE(__fork, fork);
-LIKE(__vfork, vfork);
-LIKE(__clone, clone);
-LIKE(__open, open);
-LIKE(__open64, open);
-LIKE(__open64_2, __open_2);
-LIKE(__openat64_2, __openat_2);
-LIKE(__pipe, pipe);
-LIKE(__sigaction, sigaction);
-LIKE(__sysv_signal, sysv_signal);
-LIKE(_IO_fopen, fopen);
-LIKE(_IO_fdopen, fdopen);
-LIKE(_IO_fclose, fclose);
 
 static char buf[16];
 static struct iovec iov = {buf, 1};

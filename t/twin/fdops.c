@@ -289,6 +289,46 @@ CASE(close, all_others, 0)
 
 /* A program that ends with open connections. */
 static void
+by__exit(void)
+{
+	_exit(3);
+}
+
+static void
+by__Exit(void)
+{
+	_Exit(3);
+}
+
+static void
+by_quick_exit(void)
+{
+	quick_exit(3);
+}
+
+static void
+by_exit(void)
+{
+	exit(3);
+}
+
+static void
+by_signal(void)
+{
+	raise(SIGKILL);
+}
+
+static void
+by_exec(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+}
+
+static void (*const ends[])(void) = {
+	by__exit, by__Exit, by_quick_exit, by_exit, by_signal, abort, by_exec};
+#define NENDS (int)(sizeof ends / sizeof *ends)
+
+static void
 child_ends(int how, bool unread)
 {
 	struct tw_conn *c;
@@ -303,13 +343,7 @@ child_ends(int how, bool unread)
 		give(c, 100);
 		if (unread)
 			p_send(c, 10);
-		if (how == 0)
-			_exit(3);
-		if (how == 1)
-			raise(SIGKILL);
-		if (how == 2)
-			abort();
-		execl("/bin/true", "true", (char *)NULL);
+		ends[how]();
 		_exit(9);
 	}
 	waitpid(pid, &st, 0);
@@ -319,17 +353,11 @@ child_ends(int how, bool unread)
 CASE(close, by_exit, F_NOUP)
 {
 	/* The peer's connections have numbers from 0 on. */
-	for (int how = 0; how < 3; how++) {
+	for (int how = 0; how < 2 * NENDS; how++) {
 		struct tw_conn c = {.id = how};
 
 		tw_now();
-		child_ends(how, false);
-		peer_sees(&c);
-	}
-	for (int how = 0; how < 2; how++) {
-		struct tw_conn c = {.id = 3 + how};
-
-		child_ends(how, true);
+		child_ends(how % NENDS, how >= NENDS);
 		peer_sees(&c);
 	}
 }

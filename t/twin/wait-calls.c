@@ -129,6 +129,20 @@ x_select(int fd, unsigned want, int ms, unsigned *got)
 		select(fd + 1, &s.in, &s.out, &s.ex, ms < 0 ? NULL : &tv), got);
 }
 
+int __select(int, fd_set *, fd_set *, fd_set *, struct timeval *);
+
+static int
+x___select(int fd, unsigned want, int ms, unsigned *got)
+{
+	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
+	struct sets s;
+
+	set_up(&s, fd, want);
+	return read_off(&s, fd,
+		__select(fd + 1, &s.in, &s.out, &s.ex, ms < 0 ? NULL : &tv),
+		got);
+}
+
 static int
 x_pselect(int fd, unsigned want, int ms, unsigned *got)
 {
@@ -345,6 +359,7 @@ static const struct tw_waitcall calls[] = {
 	{"sys_poll", x_sys_poll, MX_ALIAS},
 #endif
 	{"select", x_select, MX_SELECT},
+	{"__select", x___select, MX_SELECT | MX_ALIAS},
 	{"pselect", x_pselect, MX_SELECT},
 	{"sys_pselect6", x_sys_pselect6, MX_SELECT | MX_ALIAS},
 #ifdef SYS_select
