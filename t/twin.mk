@@ -17,6 +17,7 @@ twin_twin_SOURCES = \
 	twin/rx-calls.c \
 	twin/rx.c \
 	twin/sockopt.c \
+	twin/state.c \
 	twin/thread.c \
 	twin/twin.c \
 	twin/twin.h \
@@ -73,6 +74,7 @@ TWIN_TESTS = \
 	t3045-stream.t \
 	t3046-self.t \
 	t3047-names.t \
+	t3048-state.t \
 	t3049-leave.t \
 	t3050-fortify.t \
 	t3060-acceptor.t \

@@ -813,6 +813,42 @@ CASE(fork, ways, 0)
 }
 
 /* The child of a child, which nobody waits for, has the connection alone. */
+/* What pthread_atfork(3) is made of; the handlers use the connection. */
+static void
+before_fork(void)
+{
+	if (of_clone != NULL)
+		give(of_clone, 7);
+}
+
+static void
+after_fork(void)
+{
+	if (of_clone != NULL)
+		take(of_clone, 7);
+}
+
+CASE(fork, handlers, 0)
+{
+	struct tw_conn *c = tw_open();
+	pid_t pid;
+
+	t_ret("__register_atfork",
+		__register_atfork(before_fork, after_fork, NULL, NULL));
+	tw_mid(c);
+	c->count = false;
+	p_send(c, 57);
+	of_clone = c;
+	p_start(OP_RECV, c, 7, 0, 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	of_clone = NULL;
+	T("peer got %ld", p_end().r);
+	ended(pid);
+	take(c, 50);
+	tw_rounds(c, false);
+}
 CASE(fork, daemon, 0)
 {
 	struct tw_conn *c = tw_open();

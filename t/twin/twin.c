@@ -597,8 +597,8 @@ t_drain(struct tw_conn *c, long n)
 
 /* Until the kernel has nothing under way: what it acknowledges later makes
  * room again. */
-static void
-settle(int fd)
+void
+tw_settle(int fd)
 {
 	for (int i = 0; i < 2500; i++) {
 		struct tcp_info ti;
@@ -644,7 +644,7 @@ t_fill(struct tw_conn *c)
 		r = send(c->fd, buf, sizeof buf, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (r < 0 && errno == EAGAIN) {
 			full++;
-			settle(c->fd);
+			tw_settle(c->fd);
 			if (poll(&p, 1, 30) == 1)
 				full = 0;
 			continue;

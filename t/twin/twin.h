@@ -190,6 +190,7 @@ void p_kill(struct tw_conn *c); /* F_PROC */
 void tw_arrived(struct tw_conn *c, long n); /* FIONREAD >= n */
 void tw_state(int fd, unsigned states); /* TCP state of the carrier */
 void tw_rst_came(int fd);
+void tw_settle(int fd); /* all that TCP sent is acknowledged */
 #define TS_BIT(s) (1u << (s))
 void tw_asleep(pid_t tid);
 bool tw_asleep_in(pid_t pid, pid_t tid); /* false: it did not */
