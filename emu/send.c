@@ -207,6 +207,8 @@ ring_sendmmsg(struct kmap_iocall *c, int fd, struct mmsghdr *vec,
 		vlen = IOV_MAX;
 	if (!vlen)
 		return 0;
+	if (vec == NULL)
+		return -EFAULT;
 	r = ring_sendmsg(c, &vec[0].msg_hdr, flags, KMAP_sendmmsg);
 	while (r >= 0) {
 		vec[done].msg_len = r;

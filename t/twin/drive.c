@@ -465,7 +465,7 @@ wanted(const struct tw_case *c, char **pat, int n)
 		return false;
 	if (opt.acceptor && (c->flags & F_CON))
 		return false;
-	if (TW_ASAN && (c->flags & F_FAULT))
+	if (TW_ASAN && (c->flags & F_NOASAN))
 		return false;
 	snprintf(name, sizeof name, "%s.%s", c->family, c->name);
 	for (int i = 0; i < n; i++)

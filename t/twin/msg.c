@@ -57,7 +57,7 @@ ones(void)
 		many[i] = (struct iovec){buf + i, 1};
 }
 
-CASE(iov, readv, F_FAULT)
+CASE(iov, readv, 0)
 {
 	struct tw_conn *c = tw_open();
 	char *wall = tw_page(50);
@@ -98,7 +98,7 @@ CASE(iov, readv, F_FAULT)
 	}
 }
 
-CASE(iov, writev, F_FAULT)
+CASE(iov, writev, 0)
 {
 	struct tw_conn *c = tw_open();
 	char *wall = tw_page(50);
@@ -135,7 +135,7 @@ CASE(iov, writev, F_FAULT)
 	}
 }
 
-CASE(iov, recvmsg, F_FAULT)
+CASE(iov, recvmsg, 0)
 {
 	struct tw_conn *c = tw_open();
 	struct sockaddr_in6 name;
@@ -188,7 +188,7 @@ CASE(iov, recvmsg, F_FAULT)
 	}
 }
 
-CASE(iov, sendmsg, F_FAULT)
+CASE(iov, sendmsg, 0)
 {
 	struct tw_conn *c = tw_open();
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -233,7 +233,7 @@ CASE(iov, sendmsg, F_FAULT)
 }
 
 /* Control data: what TCP takes, what it refuses. */
-CASE(iov, control, F_FAULT)
+CASE(iov, control, 0)
 {
 	struct tw_conn *c = tw_open();
 	union {
@@ -276,7 +276,7 @@ CASE(iov, control, F_FAULT)
 
 /* ---- recvfrom's address ---- */
 
-CASE(recvfrom_addr, all, F_FAULT)
+CASE(recvfrom_addr, all, 0)
 {
 	struct tw_conn *c = tw_open();
 	struct sockaddr_in a;
@@ -338,7 +338,7 @@ say_messages(struct tw_conn *c, const char *what, int r, bool in)
 			t_sent(c, " message", mm[i].msg_len);
 }
 
-CASE(mmsg, recv, F_FAULT)
+CASE(mmsg, recv, 0)
 {
 	struct tw_conn *c = tw_open();
 	struct timespec ts;
@@ -379,7 +379,7 @@ CASE(mmsg, recv, F_FAULT)
 }
 
 /* The error after the first message is the next call's. */
-CASE(mmsg, recv_fault, F_FAULT)
+CASE(mmsg, recv_fault, 0)
 {
 	struct tw_conn *c = tw_open();
 	int v = -1;
@@ -404,7 +404,7 @@ CASE(mmsg, recv_fault, F_FAULT)
 	}
 }
 
-CASE(mmsg, send, F_FAULT)
+CASE(mmsg, send, 0)
 {
 	struct tw_conn *c = tw_open();
 
@@ -555,7 +555,7 @@ file(struct tw_conn *c, size_t n)
 	return f;
 }
 
-CASE(sendfile_own, offsets, F_FAULT)
+CASE(sendfile_own, offsets, 0)
 {
 	struct tw_conn *c = tw_open();
 
