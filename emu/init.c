@@ -4,6 +4,7 @@
 #include "guard.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -17,11 +18,7 @@
 
 bool kmap_awake;
 
-/*
- * Nothing relies on this having run: see real.h. The lowest priority that
- * is ours to take puts it before the library's other constructors.
- */
-__attribute__((constructor(101))) static void
+static void
 init(void)
 {
 	kmap_real_init();
@@ -42,4 +39,18 @@ init(void)
 	kmap_awake = true;
 	kmap_handlers_init();
 	kmap_atfork_init();
+}
+
+/*
+ * Nothing relies on this having run: see real.h. The lowest priority that
+ * is ours to take puts it before the library's other constructors. A program
+ * begins with the errno that it has without us.
+ */
+__attribute__((constructor(101))) static void
+start(void)
+{
+	int saved = errno;
+
+	init();
+	errno = saved;
 }
