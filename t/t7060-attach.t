@@ -4,13 +4,14 @@
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
 need strace
+need_module tomllib
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
 trace=$KMAP_TRACE
 unset KMAP_TRACE
 busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 20
+plan 25
 
 # until COMMAND...: holds within some seconds
 until_ok()
@@ -69,6 +70,102 @@ echo >&"$GO"
 wait "$prog"
 is "$?" 7 "and ends as ever"
 exec {GO}>&-
+
+## Connections that are older than the trace
+
+# ask PORT: a connection; a request on it for each line of standard input.
+cat >ask.py <<'END'
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+for line in sys.stdin:
+    s.sendall(b"GET /10 HTTP/1.1\r\n\r\n")
+    got = b""
+    while not got.endswith(b"\r\n\r\n") and len(got) < 10:
+        got += s.recv(4096)
+    print("done", flush=True)
+END
+
+# older NAME: the table NAME.kmap of the process $WHO, while a request is made
+older()
+{
+	"$trace" --attach "$WHO" -o "$1.kmap" >out 2>"$1.err" &
+	pid=$!
+	until_ok grep -q "TracerPid:	[1-9]" /proc/"$WHO"/status
+	until_ok grep -q "attached to $WHO" "$1.err"
+	echo >&"$GO"
+	until_ok eval '[ "$(grep -c "done" ask.out)" -gt '"$2"' ]'
+	kill -TERM $pid
+	wait $pid
+}
+
+# rules TABLE: its endpoints of TCP, one a line
+rules()
+{
+	"$PYTHON" -c 'import sys, tomllib
+for e in tomllib.load(open(sys.argv[1], "rb"))["endpoint"]:
+    print(e["role"], e["address"], e["decision"], *[e[k] for k in ["reason"]
+          if k in e])' "$1" | sort
+}
+
+free_port port
+start tiny plain_env "$builddir/tiny" "$port"
+wait_port "$port" tiny
+mkfifo ask.in
+"$PYTHON" ask.py "$port" <ask.in >ask.out &
+ask=$!
+exec {GO}>ask.in
+until_ok grep -q ready ask.out
+WHO=$(pid_of tiny)
+older server 0
+is "$(rules server.kmap)" "accept 127.0.0.1:$port emulate
+listen 127.0.0.1:$port emulate" "a server: its older connection is accepted, and moves"
+is "$(grep ' not ' server.err)" "" "nothing is said against it"
+WHO=$ask
+older client 1
+is "$(rules client.kmap)" "connect 127.0.0.1:$port emulate" \
+	"a client: its older connection is one that it made"
+exec {GO}>&-
+wait "$ask"
+stop tiny
+
+# One that is brought in by a message is another's.
+cat >brought.py <<'END'
+import os, socket, sys
+a, b = socket.socketpair()
+if os.fork() == 0:
+    a.close()
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    sys.stdin.readline()
+    socket.send_fds(b, [b"x"], [s.fileno()])
+    b.recv(1)
+    os._exit(0)
+b.close()
+print("ready", flush=True)
+fd = socket.recv_fds(a, 1, 1)[1][0]
+s = socket.socket(fileno=fd)
+s.sendall(b"GET /10 HTTP/1.0\r\n\r\n")
+while s.recv(4096):
+    pass
+print("done", flush=True)
+a.sendall(b"x")
+os.wait()
+END
+start tiny plain_env "$builddir/tiny" "$port"
+wait_port "$port" tiny
+rm -f ask.in
+mkfifo ask.in
+"$PYTHON" brought.py "$port" <ask.in >ask.out &
+WHO=$!
+exec {GO}>ask.in
+until_ok grep -q ready ask.out
+older brought 0
+exec {GO}>&-
+wait "$WHO"
+is "$(grep -c '^reason = "passed"' brought.kmap)" 1 \
+	"one that came in by a message stays: it is another's"
+is "$(grep -c '"in .*127.0.0.1' brought.kmap)" 1 "which is told"
+stop tiny
 
 ## A killed tracer
 

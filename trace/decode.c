@@ -424,6 +424,7 @@ trace_origin_name(enum trace_origin origin)
 		[TRACE_BY_INHERIT] = "inherit",
 		[TRACE_BY_PASSING] = "passing",
 		[TRACE_BY_ESCAPE] = "escape",
+		[TRACE_BY_BEFORE] = "before",
 	};
 
 	return (size_t)origin < COUNT(names) ? names[origin] : "unknown";

@@ -38,6 +38,7 @@ enum trace_origin {
 	TRACE_BY_INHERIT, /* was open when the recorder first looked */
 	TRACE_BY_PASSING, /* SCM_RIGHTS */
 	TRACE_BY_ESCAPE, /* no call explains it (io_uring, raw syscalls) */
+	TRACE_BY_BEFORE, /* was open when kmap-trace attached */
 };
 
 /*

@@ -232,11 +232,38 @@ fds_endpoint(struct tracee *t, int fd)
 	if (!f->ep)
 		f->ep = number(e.cookie);
 	e.ep = f->ep;
-	e.origin = f->origin ? f->origin : TRACE_BY_INHERIT;
+	e.origin = f->origin	? f->origin
+		: tracer.verify ? TRACE_BY_INHERIT
+				: TRACE_BY_BEFORE;
 	e.connected = f->connected;
 	e.listener = f->listener;
 	tracer_send(WIRE_ENDPOINT, &e, sizeof(e));
 	return f->ep;
+}
+
+/* What a process that is attached to listens on: it may not call anything on
+ * it as long as it is looked at, and what it accepted before is known by it. */
+void
+fds_before(struct tracee *t)
+{
+	char path[64];
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", t->image->pid);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		struct wire_endpoint e = {0};
+		int fd = atoi(d->d_name);
+
+		if (*d->d_name == '.' || look(t->image, fd) != TRACE_SOCKET)
+			continue;
+		describe(&e, t->image->pid, fd);
+		if (e.kind == TRACE_LISTEN)
+			fds_endpoint(t, fd);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* What a call makes of fds, seen at its entry: numbers that become free. */
@@ -285,8 +312,9 @@ void
 fds_exit(struct tracee *t, int nr, const uint64_t *args, int64_t ret)
 {
 	struct tfd *f, *of;
+	int pair[2], passed[PEEK_FDS];
 	uint32_t listener;
-	int pair[2];
+	size_t n;
 
 	if (ret < 0 && !(nr == SYS_connect && ret == -EINPROGRESS))
 		return;
@@ -311,6 +339,11 @@ fds_exit(struct tracee *t, int nr, const uint64_t *args, int64_t ret)
 	case SYS_accept4:
 		listener = fds_endpoint(t, (int)args[0]);
 		made(t, ret, TRACE_BY_ACCEPT, listener);
+		break;
+	case SYS_recvmsg:
+		n = peek_passed(t, args[1], passed);
+		for (size_t i = 0; i < n; i++)
+			made(t, passed[i], TRACE_BY_PASSING, 0);
 		break;
 	case SYS_fcntl:
 		if (args[1] != F_DUPFD && args[1] != F_DUPFD_CLOEXEC)

@@ -18,7 +18,6 @@
 
 #define MAX_IOV 16
 #define MAX_POLL 64
-#define MAX_FDS 253 /* SCM_MAX_FD */
 
 /*
  * Page by page: process_vm_readv gives up a whole slice of its vector when
@@ -230,24 +229,30 @@ slices(struct tracee *t, unsigned arg, uint64_t at, uint64_t n, int64_t moved)
 	return items;
 }
 
-static unsigned
-passed_fds(struct tracee *t, unsigned arg, uint64_t at, size_t len)
+size_t
+peek_passed(struct tracee *t, uint64_t msg, int *fds)
 {
-	char buf[CMSG_SPACE(MAX_FDS * sizeof(int)) + 256];
-	size_t off = 0;
+	char buf[CMSG_SPACE(PEEK_FDS * sizeof(int)) + 256];
+	size_t off = 0, len;
+	struct msghdr m;
 
-	if (!at)
+	if (peek(t->tid, msg, &m, sizeof(m)) < sizeof(m) || !m.msg_control)
 		return 0;
-	len = peek(t->tid, at, buf, len < sizeof(buf) ? len : sizeof(buf));
+	len = m.msg_controllen < sizeof(buf) ? m.msg_controllen : sizeof(buf);
+	len = peek(t->tid, (uintptr_t)m.msg_control, buf, len);
 	while (len - off >= sizeof(struct cmsghdr)) {
 		struct cmsghdr c;
 
 		memcpy(&c, buf + off, sizeof(c));
 		if (c.cmsg_len < CMSG_LEN(0) || c.cmsg_len > len - off)
 			break;
-		if (c.cmsg_level == SOL_SOCKET && c.cmsg_type == SCM_RIGHTS)
-			return add(TRACE_ITEM_FDS, arg, buf + off + CMSG_LEN(0),
-				c.cmsg_len - CMSG_LEN(0));
+		if (c.cmsg_level == SOL_SOCKET && c.cmsg_type == SCM_RIGHTS) {
+			size_t n = (c.cmsg_len - CMSG_LEN(0)) / sizeof(*fds);
+
+			n = n < PEEK_FDS ? n : PEEK_FDS;
+			memcpy(fds, buf + off + CMSG_LEN(0), n * sizeof(*fds));
+			return n;
+		}
 		off += CMSG_ALIGN(c.cmsg_len);
 		if (off > len)
 			break;
@@ -258,17 +263,19 @@ passed_fds(struct tracee *t, unsigned arg, uint64_t at, size_t len)
 static unsigned
 message(struct tracee *t, unsigned arg, uint64_t at, int64_t moved, bool in)
 {
+	int fds[PEEK_FDS];
 	struct msghdr m;
 	unsigned items = 0;
+	size_t n;
 
 	if (peek(t->tid, at, &m, sizeof(m)) < sizeof(m))
 		return 0;
 	if (m.msg_name && m.msg_namelen && (moved >= 0 || !in))
 		items += address(t, arg, (uintptr_t)m.msg_name, m.msg_namelen);
 	items += slices(t, arg, (uintptr_t)m.msg_iov, m.msg_iovlen, moved);
-	if (moved >= 0 || !in)
-		items += passed_fds(
-			t, arg, (uintptr_t)m.msg_control, m.msg_controllen);
+	n = moved >= 0 || !in ? peek_passed(t, at, fds) : 0;
+	if (n)
+		items += add(TRACE_ITEM_FDS, arg, fds, n * sizeof(*fds));
 	return items;
 }
 

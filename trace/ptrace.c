@@ -336,6 +336,7 @@ adopt(struct tracee *t)
 {
 	pid_t tgid, ppid;
 	struct image *im;
+	bool before = false;
 
 	if (t->image)
 		return;
@@ -349,12 +350,16 @@ adopt(struct tracee *t)
 		if (some_thread_of(ppid, &parent)) {
 			im->program = parent->program;
 			im->recorded = parent->recorded;
+		} else {
+			before = !tracer.verify;
 		}
 		if (tracer.region)
 			im->above = a_load(&tracer.region->processes);
 	}
 	im->users++;
 	t->image = im;
+	if (before)
+		fds_before(t);
 }
 
 static void

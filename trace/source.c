@@ -500,9 +500,9 @@ take_endpoint(struct trace_ptrace *x, const char *body, size_t len)
 	memcpy(e.local, w.local, sizeof(e.local) - 1);
 	memcpy(e.peer, w.peer, sizeof(e.peer) - 1);
 	e.listener = endpoint_id(x, w.listener);
-	/* What the recorder saw of it is known better: it saw it made. */
+	/* As it first came to be; the recorder saw it made, perhaps. */
 	if (old && old->origin) {
-		if (e.origin == TRACE_BY_INHERIT)
+		if (e.origin != TRACE_BY_SOCKET && e.origin != TRACE_BY_ACCEPT)
 			e.origin = old->origin;
 		e.connected |= old->connected;
 		if (!e.listener)

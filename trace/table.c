@@ -984,6 +984,8 @@ struct class
 static struct class *classes;
 static size_t nclasses;
 static struct words free_ports; /* of listeners, by the kernel's choice */
+static uint32_t *listeners; /* endpoints */
+static size_t nlisteners;
 
 static const char *
 port_of(const char *addr)
@@ -991,6 +993,39 @@ port_of(const char *addr)
 	const char *colon = strrchr(addr, ':');
 
 	return colon ? colon + 1 : "";
+}
+
+/* What accepted it. Of a connection older than the trace no call says so: what
+ * listens on its port has. */
+static const struct trace_endpoint *
+listener_of(const struct trace_endpoint *e)
+{
+	if (e->origin != TRACE_BY_BEFORE || e->connected || !e->peer[0])
+		return trace_endpoint_by_id(e->listener);
+	for (size_t i = 0; i < nlisteners; i++) {
+		const struct trace_endpoint *l =
+			trace_endpoint_by_id(listeners[i]);
+
+		if (!strcmp(port_of(l->local), port_of(e->local)))
+			return l;
+	}
+	return NULL;
+}
+
+static bool
+is_accepted(
+	const struct trace_endpoint *e, const struct trace_endpoint *listener)
+{
+	switch (e->origin) {
+	case TRACE_BY_ACCEPT:
+		return true;
+	case TRACE_BY_SOCKET:
+		return false;
+	case TRACE_BY_BEFORE:
+		return listener;
+	default:
+		return !e->connected && e->peer[0];
+	}
 }
 
 /* Did the kernel choose the port? */
@@ -1071,15 +1106,14 @@ static bool
 tcp_class(struct class *k, const struct trace_endpoint *e)
 {
 	const struct seen *s = seen_of(e->id);
-	const struct trace_endpoint *l = trace_endpoint_by_id(e->listener);
+	const struct trace_endpoint *l = listener_of(e);
 
 	strcpy(k->kind, "tcp");
 	if (e->kind == TRACE_LISTEN) {
 		strcpy(k->role, "listen");
 		pattern(k->address, sizeof(k->address), e->local,
 			port_is_free(e));
-	} else if (e->origin == TRACE_BY_ACCEPT ||
-		(e->origin != TRACE_BY_SOCKET && !e->connected && e->peer[0])) {
+	} else if (is_accepted(e, l)) {
 		const char *own = e->local[0] || !l ? e->local : l->local;
 		bool any = l && port_is_free(l);
 
@@ -1087,7 +1121,8 @@ tcp_class(struct class *k, const struct trace_endpoint *e)
 			any = !strcmp(free_ports.w[i], port_of(own));
 		strcpy(k->role, "accept");
 		pattern(k->address, sizeof(k->address), own, any);
-	} else if (e->connected || s->dest[0]) {
+	} else if (e->connected || s->dest[0] ||
+		(e->origin == TRACE_BY_BEFORE && e->peer[0])) {
 		const char *to = e->peer[0] ? e->peer : s->dest;
 		bool any = false;
 
@@ -1208,8 +1243,13 @@ classify(void)
 	struct class k;
 
 	for (uint32_t id = 1; (e = trace_endpoint_by_id(id)); id++) {
-		if (e->kind == TRACE_LISTEN && port_is_free(e))
-			word_add(&free_ports, port_of(e->local));
+		if (e->kind == TRACE_LISTEN) {
+			listeners = xrealloc(listeners,
+				(nlisteners + 1) * sizeof(*listeners));
+			listeners[nlisteners++] = id;
+			if (port_is_free(e))
+				word_add(&free_ports, port_of(e->local));
+		}
 		/* Whoever waits by raw calls on a set waits for all in it. */
 		if (e->kind != TRACE_EPOLL ||
 			!(seen_of(id)->reasons & 1u << RAW_WAIT))
@@ -1219,15 +1259,15 @@ classify(void)
 				against((uint32_t)t_members.p[i].b, RAW_WAIT);
 	}
 	for (uint32_t id = 1; (e = trace_endpoint_by_id(id)); id++) {
+		const struct trace_endpoint *l = listener_of(e);
+
 		if (e->kind == TRACE_LISTEN || !seen_of(id)->used ||
 			!class_of(&k, e))
 			continue;
 		class_add(&k);
 		/* What holds for the accepted holds for those to come. */
-		if (e->kind != TRACE_TCP || !e->listener ||
-			!trace_endpoint_by_id(e->listener))
-			continue;
-		seen_of(e->listener)->reasons |= k.reasons;
+		if (e->kind == TRACE_TCP && l)
+			seen_of(l->id)->reasons |= k.reasons;
 	}
 	for (uint32_t id = 1; (e = trace_endpoint_by_id(id)); id++)
 		if (e->kind == TRACE_LISTEN && class_of(&k, e))

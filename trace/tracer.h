@@ -145,6 +145,7 @@ uint32_t fds_endpoint(struct tracee *t, int fd); /* announced; 0: none */
 void fds_entry(struct tracee *t, int nr, const uint64_t *args);
 void fds_exit(struct tracee *t, int nr, const uint64_t *args, int64_t ret);
 void fds_forget(struct image *im);
+void fds_before(struct tracee *t); /* what it listens on becomes known */
 /* Is the call about something that is, or may become, a network fd? */
 bool fds_call_network(struct tracee *t, int nr, const uint64_t *args);
 
@@ -152,6 +153,9 @@ bool fds_call_network(struct tracee *t, int nr, const uint64_t *args);
 /* How many bytes could be read, from the start. */
 size_t peek(pid_t tid, uint64_t addr, void *to, size_t n);
 void peek_sets(struct tracee *t, struct tcall *c);
+/* The descriptors that a message (struct msghdr) brought: their number. */
+#define PEEK_FDS 253 /* SCM_MAX_FD */
+size_t peek_passed(struct tracee *t, uint64_t msg, int *fds);
 /* Adds the items of a finished call to the message; their number. */
 unsigned peek_items(struct tracee *t, struct tcall *c, int64_t ret);
 unsigned peek_nargs(int nr);

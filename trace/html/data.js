@@ -17,7 +17,8 @@ const KINDS = ["unknown", "tcp", "listener", "udp", "unix", "socket", "epoll",
 	"eventfd", "pipe", "timerfd", "signalfd", "file"];
 const STREAMS = new Set([1, 3, 4, 5]);
 const ORIGINS = ["", "made here", "accepted", "inherited",
-	"passed from another process", "made by no recorded call"];
+	"passed from another process", "made by no recorded call",
+	"older than the trace"];
 const ESCAPES = ["", "made inside another libc function, which the recorder " +
 	"does not see", "made through syscall(2)", "made by a syscall " +
 	"instruction in the program's own text", "made by io_uring",
