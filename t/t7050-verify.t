@@ -14,7 +14,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 30
+plan 34
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -91,8 +91,23 @@ then
 	# It has no index to its unwind tables.
 	"$trace" -q -ttext -o - ./static kid >out 2>err
 	like "$(grep -A4 'socketpair' text)" 'static!main' "static: its stacks"
+	# One that another program starts is followed with --verify alone.
+	unseen="static is linked statically.*: nothing of it was seen, use --verif"
+	"$trace" -o - sh -c './static kid; ./static kid; cd /; "$OLDPWD"/static kid
+		exit 0' >out 2>err
+	is "$(grep -c "$unseen" err)" 1 "a static child: said once"
+	"$trace" -o - "$PYTHON" -c 'import os
+os.waitpid(os.posix_spawnp("./static", ["./static", "kid"], os.environ), 0)
+' >out 2>err
+	is "$(grep -c "$unseen" err)" 1 "and when it was spawned"
+	"$trace" -o - sh -c 'PATH=$PATH:$PWD; (exec static kid); exit 0' \
+		>out 2>err
+	like "$(<err)" "it used no network endpoint that was seen" \
+		"what is not known is not said"
+	"$trace" --verify -o - sh -c './static kid; exit 0' >out 2>err
+	is "$(grep -c "$unseen" err)" 0 "with --verify it is seen"
 else
-	for c in 1 2 3 4 5 6; do
+	for c in 1 2 3 4 5 6 7 8 9 10; do
 		skip "no static libc here" "static"
 	done
 fi

@@ -79,6 +79,7 @@ struct trace_drain {
 	uint32_t *heap;
 	size_t nheap;
 	uint64_t lost, last_tick, last_look, pidns;
+	char programs[KT_PROGRAMS_BYTES + 1]; /* copied at the end */
 	bool said;
 	long calls;
 	uint8_t rec[KT_MAX_RECORD] __attribute__((aligned(8)));
@@ -1144,6 +1145,16 @@ trace_drain_waiting(const struct trace_drain *d)
 	return false;
 }
 
+const char *
+trace_drain_programs(const struct trace_drain *d, size_t *len)
+{
+	/* What nobody has written, or not to its end, is empty. */
+	for (*len = sizeof(d->programs) - 1; *len && !d->programs[*len - 1];)
+		--*len;
+	++*len;
+	return d->programs;
+}
+
 uint64_t
 trace_drain_lost(const struct trace_drain *d)
 {
@@ -1163,6 +1174,10 @@ trace_drain_close(struct trace_drain *d)
 		if (d->images[i] && d->images[i]->exe)
 			tell(d->images[i]);
 	d->lost += a_load(&d->r->lost);
+	/* Not from the mapping: to look at a page that nobody has written
+	 * takes room on the disk. */
+	if (pread(d->fd, d->programs, KT_PROGRAMS_BYTES, KT_PROGRAMS_AT) < 0)
+		d->programs[0] = 0;
 	d->open = false;
 	unlink(d->path);
 	pthread_mutex_unlock(&d->r->alive);

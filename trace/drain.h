@@ -97,6 +97,12 @@ trace_drain_process(struct trace_drain *d, pid_t pid);
  */
 bool trace_drain_waiting(const struct trace_drain *d);
 
+/*
+ * The programs that were executed, after trace_drain_close: names, each with
+ * its NUL (argz_next(3)); those without a slash were looked for in $PATH.
+ */
+const char *trace_drain_programs(const struct trace_drain *d, size_t *len);
+
 /* Calls that a recorder saw and could not record. */
 uint64_t trace_drain_lost(const struct trace_drain *d);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <argz.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -373,10 +374,57 @@ report_escapes(void)
 				tally.escapes[i] == 1 ? "it" : "them");
 }
 
+static bool
+is_new(char **files, size_t *size, const char *file)
+{
+	const char *f = NULL;
+
+	while ((f = argz_next(*files, *size, f)))
+		if (!strcmp(f, file))
+			return false;
+	return argz_add(files, size, file) == 0;
+}
+
+/* Programs that were executed under the one that was started and that took no
+ * recorder: how many. */
+static unsigned int
+report_unseen(const struct trace_run *r)
+{
+	struct trace_program p;
+	const char *list, *name = NULL;
+	char why[256], *file, *said = NULL;
+	size_t len, said_len = 0;
+	unsigned int n = 0;
+
+	/* ptrace has followed them, or the recorder was asked for nothing. */
+	if (r->ptrace || !r->drain)
+		return 0;
+	list = trace_drain_programs(r->drain, &len);
+	while ((name = argz_next(list, len, name))) {
+		if (!*name ||
+			trace_program_look(
+				&p, name, getenv("PATH"), why, sizeof(why)) < 0)
+			continue;
+		file = p.obstacle == TRACE_PRELOADS ? NULL
+						    : realpath(p.file, NULL);
+		if (file && is_new(&said, &said_len, file)) {
+			say("%s: nothing of it was seen, %s", p.trouble,
+				p.obstacle < TRACE_SETUID
+					? "use --verify"
+					: "run kmap-trace as root");
+			n++;
+		}
+		free(file);
+		trace_program_free(&p);
+	}
+	free(said);
+	return n;
+}
+
 #define SHOWN_KEPT 6
 
 static void
-report_table(const struct trace_opts *o)
+report_table(const struct trace_opts *o, unsigned int unseen)
 {
 	const struct trace_table_result *r = trace_table_result();
 	char *command;
@@ -393,7 +441,8 @@ report_table(const struct trace_opts *o)
 	else if (tally.calls)
 		say("no connection came about, and nothing listened");
 	else
-		say("it used no network endpoint");
+		say("it used no network endpoint%s",
+			unseen ? " that was seen" : "");
 	for (i = 0; i < r->nkept && i < SHOWN_KEPT; i++)
 		say("  not %s: %s", r->kept[i], r->why[i]);
 	if (i < r->nkept)
@@ -438,7 +487,7 @@ report(const struct trace_opts *o, const struct trace_run *r, int status)
 		report_coverage(o, r->ptrace);
 	if (r->ptrace)
 		report_escapes();
-	report_table(o);
+	report_table(o, report_unseen(r));
 }
 
 /* Looks at the program before it is started: one that is not there, and one

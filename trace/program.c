@@ -251,70 +251,97 @@ machine_name(unsigned machine)
 	return "another machine";
 }
 
+/* Why it cannot be preloaded. */
+static void
+explain_trouble(struct trace_program *p)
+{
+	const char *name = basename(p->file);
+	size_t size = sizeof(p->trouble);
+
+	switch (p->obstacle) {
+	case TRACE_PRELOADS:
+		return;
+	case TRACE_STATIC:
+		snprintf(p->trouble, size,
+			"%s is linked statically, so no library can be "
+			"preloaded into it",
+			name);
+		return;
+	case TRACE_GO:
+		snprintf(p->trouble, size,
+			"%s is a Go program, which makes its system calls "
+			"itself and not through libc",
+			name);
+		return;
+	case TRACE_MUSL:
+		snprintf(p->trouble, size,
+			"%s uses musl (%s), and the library to preload is "
+			"for glibc",
+			name, p->interp);
+		return;
+	case TRACE_OTHER_LIBC:
+		snprintf(p->trouble, size,
+			"%s uses the loader %s, and the library to preload is "
+			"for glibc",
+			name, p->interp);
+		return;
+	case TRACE_OTHER_CLASS:
+		snprintf(p->trouble, size,
+			"%s is a %d-bit program for %s, and the library to "
+			"preload is another",
+			name, p->bits, machine_name(p->machine));
+		return;
+	case TRACE_SETUID:
+	case TRACE_SETGID:
+		snprintf(p->trouble, size,
+			"%s is set%cid, and the loader preloads nothing "
+			"into such a program",
+			name, p->obstacle == TRACE_SETUID ? 'u' : 'g');
+		return;
+	case TRACE_CAPS:
+		snprintf(p->trouble, size,
+			"%s has file capabilities, and the loader preloads "
+			"nothing into such a program",
+			name);
+		return;
+	}
+}
+
 /* One sentence: what is the matter; what happens now; what would help. */
 static void
 explain(struct trace_program *p)
 {
-	const char *name = basename(p->file);
 	static const char instead[] =
 		"it is traced by ptrace instead, more slowly, and under Kmap "
 		"its connections stay on TCP";
-	/* Only a tracer with CAP_SYS_PTRACE leaves execve's effect whole. */
-	const char *drops = geteuid() == 0
-		? instead
-		: "while you trace it the kernel gives it no "
-		  "privileges: trace it as root, or start it by "
-		  "itself and, as root, use kmap-trace --attach PID";
+	const char *now = instead, *help = "";
 
+	explain_trouble(p);
 	switch (p->obstacle) {
 	case TRACE_PRELOADS:
-		p->sentence[0] = 0;
 		return;
 	case TRACE_STATIC:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s is linked statically, so no library can be "
-			"preloaded into it: %s; link it dynamically against "
-			"glibc to change that",
-			name, instead);
-		return;
-	case TRACE_GO:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s is a Go program, which makes its system calls "
-			"itself and not through libc: %s",
-			name, instead);
-		return;
+		help = "; link it dynamically against glibc to change that";
+		break;
 	case TRACE_MUSL:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s uses musl (%s), and the library to preload is "
-			"for glibc: %s; build it against glibc to change that",
-			name, p->interp, instead);
-		return;
-	case TRACE_OTHER_LIBC:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s uses the loader %s, and the library to preload is "
-			"for glibc: %s",
-			name, p->interp, instead);
-		return;
-	case TRACE_OTHER_CLASS:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s is a %d-bit program for %s, and the library to "
-			"preload is another: %s",
-			name, p->bits, machine_name(p->machine), instead);
-		return;
+		help = "; build it against glibc to change that";
+		break;
 	case TRACE_SETUID:
 	case TRACE_SETGID:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s is set%cid, and the loader preloads nothing "
-			"into such a program: %s",
-			name, p->obstacle == TRACE_SETUID ? 'u' : 'g', drops);
-		return;
 	case TRACE_CAPS:
-		snprintf(p->sentence, sizeof(p->sentence),
-			"%s has file capabilities, and the loader preloads "
-			"nothing into such a program: %s",
-			name, drops);
-		return;
+		/* Only a tracer with CAP_SYS_PTRACE leaves execve's effect
+		 * whole. */
+		if (geteuid() != 0)
+			now = "while you trace it the kernel gives it no "
+			      "privileges: trace it as root, or start it by "
+			      "itself and, as root, use kmap-trace --attach "
+			      "PID";
+		break;
+	default:
+		break;
 	}
+	snprintf(p->sentence, sizeof(p->sentence), "%s: %s%s", p->trouble, now,
+		help);
 }
 
 int

@@ -48,8 +48,9 @@ struct trace_program {
 	int bits;
 	unsigned machine;
 	enum trace_obstacle obstacle;
-	char sentence[512]; /* for the user: why it cannot be preloaded and
-			     * what to do; "" with TRACE_PRELOADS */
+	/* For the user, "" with TRACE_PRELOADS: why it cannot be preloaded; the
+	 * same, and what is done, and what would help. */
+	char trouble[256], sentence[640];
 };
 
 /*

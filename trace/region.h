@@ -4,6 +4,8 @@
  * kmap-trace, which makes it, drains it and removes it.
  *
  *	struct kt_region	one page: who is there, and what is wanted
+ *	names			of programs that were executed, each with its
+ *				NUL; never taken back
  *	struct kt_ring[]	one for each thread that has called something
  *	the rings' bytes	KT_RING_BYTES each
  *	the arena		interned stacks, append only
@@ -40,7 +42,7 @@
 #define KT_ENV "KMAP_TRACE"
 
 #define KT_MAGIC 0x313172747061676bULL
-#define KT_VERSION 1
+#define KT_VERSION 2
 
 #define KT_RINGS 4096
 #define KT_RING_BYTES (128u << 10)
@@ -48,7 +50,9 @@
 /* What one process takes of the arena at a time, made real before use. */
 #define KT_CHUNK (64u << 10)
 
-#define KT_RINGS_AT 4096u
+#define KT_PROGRAMS_AT 4096u
+#define KT_PROGRAMS_BYTES (16u << 10)
+#define KT_RINGS_AT (KT_PROGRAMS_AT + KT_PROGRAMS_BYTES)
 #define KT_DATA_AT (KT_RINGS_AT + KT_RINGS * sizeof(struct kt_ring))
 #define KT_ARENA_AT (KT_DATA_AT + (size_t)KT_RINGS * KT_RING_BYTES)
 #define KT_REGION_BYTES (KT_ARENA_AT + KT_ARENA_BYTES)
@@ -94,11 +98,12 @@ struct kt_region {
 	uint32_t hash; /* the bytes that TCP calls move are hashed */
 	kmap_a64 arena; /* bytes of the arena given out */
 	kmap_a64 lost; /* calls that were seen and not recorded */
+	kmap_a32 programs; /* bytes of names given out, or more than there is */
 	/* Its first word is the futex that the kernel marks. */
 	_Alignas(64) pthread_mutex_t alive;
 };
 
-_Static_assert(sizeof(struct kt_region) <= KT_RINGS_AT, "one page");
+_Static_assert(sizeof(struct kt_region) <= KT_PROGRAMS_AT, "one page");
 _Static_assert(offsetof(struct kt_region, alive) == 128, "layout");
 
 enum kt_state {

@@ -314,6 +314,75 @@ patched(const struct patch *p, char *const *envp, char **to, char *text)
 	return to;
 }
 
+/*
+ * What is executed, because it may take no recorder, and then nothing else is
+ * known of it. It is written where no ring is needed: most children do nothing
+ * but this.
+ */
+static void
+program(const char *name)
+{
+	char *list = (char *)kt_region + KT_PROGRAMS_AT;
+	uint32_t at, n = strlen(name) + 1, end = a_load(&kt_region->programs);
+
+	if (end > KT_PROGRAMS_BYTES)
+		return;
+	for (at = 0; at < end; at += strnlen(list + at, end - at) + 1)
+		if (n <= end - at && !memcmp(list + at, name, n))
+			return;
+	at = a_count(&kt_region->programs, n);
+	if (at < KT_PROGRAMS_BYTES && n <= KT_PROGRAMS_BYTES - at)
+		memcpy(list + at, name, n);
+}
+
+/* As execveat(2) takes it; the reader is in another directory. */
+static void
+executes(int dir, const char *path)
+{
+	static const char fds[] = "/proc/self/fd/";
+	char name[2048], link[32], *digit = link + sizeof(link);
+	size_t len;
+	long n;
+
+	if (!kt_live || kt_quiet || !kt_readable(path))
+		return;
+	if (*path == '/') {
+		program(path);
+		return;
+	}
+	if (dir == AT_FDCWD) {
+		/* Its length is told with the NUL. */
+		n = kmap_syscall(SYS_getcwd, name, sizeof(name), 0, 0, 0, 0);
+		n--;
+	} else {
+		*--digit = 0;
+		for (unsigned int d = dir; d || !*digit; d /= 10)
+			*--digit = '0' + d % 10;
+		digit -= sizeof(fds) - 1;
+		memcpy(digit, fds, sizeof(fds) - 1);
+		n = kmap_syscall(SYS_readlinkat, AT_FDCWD, digit, name,
+			sizeof(name), 0, 0);
+	}
+	len = strlen(path);
+	if (n < 0 || n + len + 2 > sizeof(name))
+		return;
+	if (len)
+		name[n++] = '/';
+	memcpy(name + n, path, len + 1);
+	program(name);
+}
+
+static void
+executes_file(const char *file)
+{
+	if (!kt_live || kt_quiet || !kt_readable(file))
+		return;
+	if (strchr(file, '/'))
+		executes(AT_FDCWD, file);
+	else
+		program(file);
+}
+
 #define PATCH(envp)                                                            \
 	({                                                                     \
 		struct patch p_ = plan(envp);                                  \
@@ -331,6 +400,7 @@ kt_w_execve(const char *path, char *const *argv, char *const *envp)
 	int (*real)(const char *, char *const *, char *const *) =
 		kt_real(KT_execve);
 
+	executes(AT_FDCWD, path);
 	return real(path, argv, PATCH(envp));
 }
 
@@ -342,6 +412,7 @@ kt_w_execvpe(const char *file, char *const *argv, char *const *envp)
 	int (*real)(const char *, char *const *, char *const *) =
 		kt_real(KT_execvpe);
 
+	executes_file(file);
 	return real(file, argv, PATCH(envp));
 }
 
@@ -421,6 +492,7 @@ kt_w_fexecve(int fd, char *const *argv, char *const *envp)
 {
 	int (*real)(int, char *const *, char *const *) = kt_real(KT_fexecve);
 
+	executes(fd, "");
 	return real(fd, argv, PATCH(envp));
 }
 
@@ -433,10 +505,11 @@ kt_w_execveat(int dir, const char *path, char *const *argv, char *const *envp,
 	int (*real)(int, const char *, char *const *, char *const *, int) =
 		kt_real(KT_execveat);
 
+	executes(dir, path);
 	return real(dir, path, argv, PATCH(envp), flags);
 }
 
-#define SPAWN(name)                                                            \
+#define SPAWN(name, told)                                                      \
 	KT_EXPORT int kt_w_##name(pid_t *, const char *, const void *,         \
 		const void *, char *const *, char *const *) __asm__(#name);    \
 	KT_EXPORT int kt_w_##name(pid_t *pid, const char *path,                \
@@ -446,10 +519,11 @@ kt_w_execveat(int dir, const char *path, char *const *argv, char *const *envp,
 		int (*real)(pid_t *, const char *, const void *, const void *, \
 			char *const *, char *const *) = kt_real(KT_##name);    \
                                                                                \
+		told;                                                          \
 		return real(pid, path, fa, at, argv, PATCH(envp));             \
 	}
-SPAWN(posix_spawn)
-SPAWN(posix_spawnp)
+SPAWN(posix_spawn, executes(AT_FDCWD, path))
+SPAWN(posix_spawnp, executes_file(path))
 
 /* text in single quotes at to, which has room; returns the end. */
 static char *
