@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 57
+plan 61
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -153,6 +153,28 @@ pkill -P "$tracer" -x other-tiny
 wait "$tracer"
 ok "a program is called what it was started as" \
 	grep -Eq '^\| function +\| other-tiny \|' got
+
+## Whose table it is
+
+# busy kid: a few calls, and 5 as its exit status.
+for c in one two; do
+	cp "$builddir/trace/busy" $c
+done
+exe()
+{
+	sed -n 's/^exe = .*\/\(.*\)"$/\1/p' "$1"
+}
+"$trace" -q -o a.kmap sh -c './one kid; ./two kid'
+"$trace" -q -o b.kmap sh -c './two kid; ./one kid'
+is "$(exe a.kmap) $(exe b.kmap)" "one one" "whichever child calls first"
+sed -i '/^command = /d' a.kmap b.kmap
+ok "it is the same table" "$trace" --diff a.kmap b.kmap
+"$trace" -q -o a.kmap "$PYTHON" -c 'import os, socket
+os.system("./one kid")
+socket.socketpair()'
+like "$(exe a.kmap)" "^python3" "a program that calls something itself"
+"$trace" -q -o a.kmap sh -c './one kid; exec ./two kid'
+is "$(exe a.kmap)" two "and what the command becomes"
 
 ## What the program notices
 

@@ -95,7 +95,8 @@ older()
 	until_ok grep -q "attached to $WHO" "$1.err"
 	echo >&"$GO"
 	until_ok eval '[ "$(grep -c "done" ask.out)" -gt '"$2"' ]'
-	kill -TERM $pid
+	# It may have ended with the program.
+	kill -TERM $pid 2>/dev/null
 	wait $pid
 }
 

@@ -311,6 +311,7 @@ add_table(const struct trace_opts *o, bool verify)
 	struct trace_table_conf conf = {
 		.path = o->table,
 		.argv = o->argc ? o->argv : NULL,
+		.pid = o->pid,
 		.filters = verify,
 	};
 	struct trace_buf *path = &snapshot.table;

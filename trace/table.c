@@ -242,6 +242,7 @@ static struct tally t_callers, t_eps, t_sites, t_paths, t_shapes, t_fds,
 static uint64_t ncalls;
 static bool inert, uring;
 static long own_filters;
+static pid_t parent; /* of the program: kmap-trace */
 
 static struct seen *
 seen_of(uint32_t ep)
@@ -1752,17 +1753,35 @@ libc_of(const struct trace_process *p)
 	return "";
 }
 
-/* The program: the first image that called anything, else the first. */
+/* Of the process that was started, or attached to. */
+static bool
+is_own(const struct image *i)
+{
+	return conf.pid ? i->p->pid == conf.pid : i->p->ppid == parent;
+}
+
+/*
+ * The program: what the command became itself, if that called anything. Which
+ * of its children calls first is chance: then the first by name.
+ */
 static const struct image *
 program(void)
 {
-	for (size_t i = 0; i < nimages; i++)
-		if (images[i].p && images[i].calls)
-			return &images[i];
-	for (size_t i = 0; i < nimages; i++)
-		if (images[i].p)
-			return &images[i];
-	return NULL;
+	const struct image *best = NULL;
+
+	for (size_t k = 0; k < nimages; k++) {
+		const struct image *i = &images[k];
+		int better;
+
+		if (!i->p)
+			continue;
+		better = !best ? 1 : !!i->calls - !!best->calls;
+		if (!better)
+			better = is_own(i) - is_own(best);
+		if (better > 0 || (!better && strcmp(i->exe, best->exe) < 0))
+			best = i;
+	}
+	return best;
 }
 
 static void
@@ -1894,12 +1913,17 @@ trace_table_sink(const struct trace_table_conf *c)
 	};
 
 	char *const *argv = conf.argv;
+	pid_t pid = conf.pid;
 
 	conf = *c;
 	/* Asked again, for a table of what is known so far. */
-	if (!conf.argv)
+	if (!conf.argv) {
 		conf.argv = argv;
+		conf.pid = pid;
+	}
 	own_filters = filters_of(0) + conf.filters;
+	if (!parent)
+		parent = getpid();
 	return &sink;
 }
 

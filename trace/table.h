@@ -20,6 +20,7 @@ struct trace_table_conf {
 	/* The command as the user gave it, NULL at its end; NULL with
 	 * --attach: then the first process that is seen says its own. */
 	char *const *argv;
+	pid_t pid; /* of --attach, else 0 */
 	/* Seccomp filters that kmap-trace itself puts on it (--verify). */
 	unsigned int filters;
 };
