@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 61
+plan 66
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -59,10 +59,34 @@ ok "a table is left" test -s curl.kmap
 like "$(<err)" "curl: [0-9]+ calls of 1 program" "the report: what was seen"
 like "$(<err)" "1 of 2 endpoints .*not unix pair: only TCP" \
 	"what can be moved"
-like "$(<err)" "next: KMAP_TABLE=curl.kmap LD_PRELOAD=libkmapemu.so curl -s" \
+like "$(<err)" "next: KMAP_TABLE=[$]PWD/curl.kmap LD_PRELOAD=libkmapemu.so curl -s" \
 	"what to run next"
 is "$(ls)" "$(printf '%s\n' client.py curl.kmap err tiny.log)" \
 	"and nothing else is left"
+cat >preloads <<-END
+	#!/bin/sh
+	LD_PRELOAD=$(kmap_preload)
+	export LD_PRELOAD KMAP_TABLE
+	KMAP_STATS=$PWD/stats KMAP_LOG=warn:$PWD/warn exec "\$@"
+END
+chmod +x preloads
+"$trace" -o "a table" sh -c "cd / && curl -s http://127.0.0.1:$port/100" \
+	2>err >out
+next=$(sed -n 's/.*next: \(KMAP_TABLE=.*\) LD_PRELOAD=libkmapemu.so /\1 .\/preloads /p' err)
+eval "$next" >again
+ok "what to run next, taken at its word" cmp out again
+ok "the library runs in it" test -s stats
+is "$(cat warn)" "" "and finds the table after a chdir"
+rm -f preloads stats warn out again err a\ table
+free_port other
+start listener plain_env "$builddir/table/strict" listen "$other"
+wait_port "$other" listener
+"$trace" -o t.kmap "$builddir/table/strict" allow "$other" 2>err >/dev/null
+ended listener
+like "$(<err)" "0 of [0-9]+ endpoints? can move .*seccomp filter" \
+	"a seccomp filter: nothing moves"
+is "$(grep -c 'next:' err)" 0 "and there is nothing to run next"
+rm -f t.kmap err listener.log
 ok "the table is in order" "$trace" --check curl.kmap
 "$trace" -q curl -s "http://127.0.0.1:$port/100" >/dev/null 2>err
 is "$(<err)" "" "-q says nothing"
@@ -169,8 +193,9 @@ exe()
 is "$(exe a.kmap) $(exe b.kmap)" "one one" "whichever child calls first"
 sed -i '/^command = /d' a.kmap b.kmap
 ok "it is the same table" "$trace" --diff a.kmap b.kmap
-"$trace" -q -o a.kmap "$PYTHON" -c 'import os, socket
+"$trace" -q -o a.kmap "$PYTHON" -c 'import os
 os.system("./one kid")
+import socket
 socket.socketpair()'
 like "$(exe a.kmap)" "^python3" "a program that calls something itself"
 "$trace" -q -o a.kmap sh -c './one kid; exec ./two kid'

@@ -14,7 +14,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 34
+plan 40
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -171,5 +171,30 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 else
 	skip "not root" "another user"
 fi
+# What gains privileges takes no library, or is traced without them.
+cat >marks.py <<'END'
+import socket
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname())
+END
+for mark in "chmod u+s" "setcap cap_net_bind_service+ep"; do
+	rm -f marked
+	if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null ||
+		! cp "$(readlink -f "$PYTHON")" marked || ! $mark marked; then
+		for c in 1 2 3; do
+			skip "not root, or no $mark" "$mark"
+		done
+		continue
+	fi
+	(cd other && setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$trace" -o - ../marked ../marks.py >../out 2>../err)
+	like "$(<err)" "marked .*gains privileges: .* gives it none" \
+		"$mark: what is the matter"
+	like "$(<err)" "0 of [23] endpoints can move .*no library can be" \
+		"$mark: nothing moves"
+	case $mark in chmod*) undo="chmod u-s" ;; *) undo="setcap -r" ;; esac
+	is "$(sed -n 's/.*next: //p' err)" "$undo ../marked, and trace it again" \
+		"$mark: what would help"
+done
 
 finish

@@ -424,21 +424,29 @@ report_unseen(const struct trace_run *r)
 
 #define SHOWN_KEPT 6
 
+/* Nothing of the program moves, whatever its endpoints are: why. Or NULL. */
+static const char *
+stays(const struct trace_program *p)
+{
+	if (trace_table_result()->inert)
+		return "it installs a seccomp filter that kills, and "
+		       "libkmapemu does nothing in it";
+	if (p && p->obstacle != TRACE_PRELOADS)
+		return "no library can be preloaded into it";
+	return NULL;
+}
+
 static void
-report_table(const struct trace_opts *o, unsigned int unseen)
+report_endpoints(const struct trace_program *p, unsigned int unseen)
 {
 	const struct trace_table_result *r = trace_table_result();
-	char *command;
+	const char *why = stays(p);
 	unsigned int i;
 
-	if (!r || !r->path)
-		return;
-	if (r->inert)
-		say("it installs a seccomp filter that kills: libkmapemu does "
-		    "nothing in it");
 	if (r->endpoints)
-		say("%u of %u endpoint%s can move to shared memory", r->emulate,
-			r->endpoints, plural(r->endpoints));
+		say("%u of %u endpoint%s can move to shared memory%s%s",
+			why ? 0 : r->emulate, r->endpoints,
+			plural(r->endpoints), why ? ": " : "", why ? why : "");
 	else if (tally.calls)
 		say("no connection came about, and nothing listened");
 	else
@@ -448,19 +456,57 @@ report_table(const struct trace_opts *o, unsigned int unseen)
 		say("  not %s: %s", r->kept[i], r->why[i]);
 	if (i < r->nkept)
 		say("  and %u more, see the table", r->nkept - i);
-	say("table: %s%s", r->path,
-		r->unchanged ? " (says the same as before)" : "");
-	if (!r->emulate || r->inert || !o->argc)
+}
+
+/* What to do with the table. */
+static void
+report_next(const struct trace_opts *o, const struct trace_program *p)
+{
+	static const char *const removes[] = {[TRACE_SETUID] = "chmod u-s",
+		[TRACE_SETGID] = "chmod g-s",
+		[TRACE_CAPS] = "setcap -r"};
+	const struct trace_table_result *r = trace_table_result();
+	char *table, *command;
+
+	if (!r->emulate || r->inert || !p)
 		return;
+	if (p->obstacle != TRACE_PRELOADS) {
+		if (p->obstacle < TRACE_SETUID)
+			return; /* the first sentence said what would help */
+		command = command_line((char *[]){(char *)p->file, NULL});
+		say("next: %s %s, and trace it again", removes[p->obstacle],
+			command);
+		free(command);
+		return;
+	}
+	table = command_line((char *[]){(char *)r->path, NULL});
 	command = command_line(o->argv);
-	say("next: KMAP_TABLE=%s LD_PRELOAD=libkmapemu.so %s%s", r->path,
+	/* The library looks for it in the directory of each program. */
+	say("next: KMAP_TABLE=%s%s LD_PRELOAD=libkmapemu.so %s%s",
+		*r->path == '/' ? "" : "$PWD/", table,
 		strlen(command) > 400 ? o->argv[0] : command,
 		strlen(command) > 400 ? " …" : "");
 	free(command);
+	free(table);
 }
 
 static void
-report(const struct trace_opts *o, const struct trace_run *r, int status)
+report_table(const struct trace_opts *o, const struct trace_program *p,
+	unsigned int unseen)
+{
+	const struct trace_table_result *r = trace_table_result();
+
+	if (!r || !r->path)
+		return;
+	report_endpoints(p, unseen);
+	say("table: %s%s", r->path,
+		r->unchanged ? " (says the same as before)" : "");
+	report_next(o, p);
+}
+
+static void
+report(const struct trace_opts *o, const struct trace_run *r,
+	const struct trace_program *p, int status)
 {
 	const char *name = o->argc ? base(o->argv[0])
 		: tally.exe	   ? base(tally.exe)
@@ -488,7 +534,7 @@ report(const struct trace_opts *o, const struct trace_run *r, int status)
 		report_coverage(o, r->ptrace);
 	if (r->ptrace)
 		report_escapes();
-	report_table(o, report_unseen(r));
+	report_table(o, p, report_unseen(r));
 }
 
 /* Looks at the program before it is started: one that is not there, and one
@@ -514,13 +560,14 @@ look(const struct trace_opts *o, struct trace_program *p)
  * whatever became of the trace.
  */
 static void
-finish(const struct trace_opts *o, const struct trace_run *r, int status)
+finish(const struct trace_opts *o, const struct trace_run *r,
+	const struct trace_program *p, int status)
 {
 	(void)trace_finish();
 	if (o->mode == TRACE_RUN && !tally.processes && !o->quiet)
 		say("the recorder was not loaded into %s: nothing was seen",
 			o->argv[0]);
-	report(o, r, status);
+	report(o, r, p, status);
 	if (r->ptrace)
 		trace_ptrace_free(r->ptrace);
 	if (r->drain)
@@ -548,7 +595,6 @@ trace(const struct trace_opts *o)
 		if (!r.ptrace)
 			say("--verify: %s", strerror(errno));
 	}
-	trace_program_free(&p);
 	tally.begun = kmap_now();
 	status = verify && !r.ptrace ? -EAGAIN : trace_run(&r);
 	if (status >= 0 && r.ptrace)
@@ -559,7 +605,8 @@ trace(const struct trace_opts *o)
 			: status == -EACCES || status == -ENOEXEC
 			? 126
 			: EXIT_FAILURE;
-	finish(o, &r, status);
+	finish(o, &r, &p, status);
+	trace_program_free(&p);
 	trace_end_like(status);
 }
 
@@ -578,7 +625,7 @@ attach(const struct trace_opts *o)
 	if (trace_follow(&r, o->pid) < 0)
 		return EXIT_FAILURE;
 	trace_ptrace_close(r.ptrace, NULL);
-	finish(o, &r, 0);
+	finish(o, &r, NULL, 0);
 	return EXIT_SUCCESS;
 }
 

@@ -295,13 +295,13 @@ explain_trouble(struct trace_program *p)
 	case TRACE_SETGID:
 		snprintf(p->trouble, size,
 			"%s is set%cid, and the loader preloads nothing "
-			"into such a program",
+			"into a program that gains privileges",
 			name, p->obstacle == TRACE_SETUID ? 'u' : 'g');
 		return;
 	case TRACE_CAPS:
 		snprintf(p->trouble, size,
 			"%s has file capabilities, and the loader preloads "
-			"nothing into such a program",
+			"nothing into a program that gains privileges",
 			name);
 		return;
 	}
@@ -332,10 +332,9 @@ explain(struct trace_program *p)
 		/* Only a tracer with CAP_SYS_PTRACE leaves execve's effect
 		 * whole. */
 		if (geteuid() != 0)
-			now = "while you trace it the kernel gives it no "
-			      "privileges: trace it as root, or start it by "
-			      "itself and, as root, use kmap-trace --attach "
-			      "PID";
+			now = "while you trace it the kernel gives it none; "
+			      "trace it as root, or start it by itself and, as "
+			      "root, use kmap-trace --attach PID";
 		break;
 	default:
 		break;
