@@ -14,7 +14,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 40
+plan 47
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -71,6 +71,32 @@ is "$(grep -c '"seen"' text)" 1 "what does not escape is there, once"
 like "$(grep -A3 '^!.*"own"' text)" "busy!(by_itself|escapes)" \
 	"the stack of an escape"
 
+# A ring made by syscall(2) is seen by the recorder, too.
+cat >ring.py <<'END'
+import ctypes, socket
+fd = ctypes.CDLL(None).syscall(425, 4, (ctypes.c_char * 256)())
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname())
+l.accept()[0].sendall(b"x")
+c.recv(1)
+print(fd >= 0)
+END
+for how in "" --verify; do
+	# shellcheck disable=SC2086
+	"$trace" $how -ttext -o ring.kmap "$PYTHON" ring.py >out 2>err
+	is "$(grep -c '^!io_uring_setup' text)" 1 "a ring, marked once $how"
+	if [ "$(<out)" != True ]; then
+		skip "no io_uring here" "endpoints stay $how"
+		skip "no io_uring here" "because of it $how"
+		continue
+	fi
+	is "$(grep -E '^(decision|reason)' ring.kmap | sort | uniq -c |
+		tr -s ' ')" ' 3 decision = "tcp"
+ 3 reason = "io-uring"' "endpoints stay $how"
+	like "$(grep '^"io_uring' ring.kmap)" 'verdict = "tcp"' \
+		"because of it $how"
+done
+
 ## Programs that cannot be preloaded are followed by ptrace alone
 
 if "$CC" -O1 -g -pthread -static -o static "$srcdir/trace/busy.c" 2>/dev/null
@@ -89,8 +115,10 @@ then
 	like "$(grep -m1 '"sys":"sendto"' log)" '"buf":".*"len":10' \
 		"static: its arguments"
 	# It has no index to its unwind tables.
-	"$trace" -q -ttext -o - ./static kid >out 2>err
+	"$trace" -q -ttext -o t.kmap ./static kid >out 2>err
 	like "$(grep -A4 'socketpair' text)" 'static!main' "static: its stacks"
+	like "$(grep 'call = "socketpair"' t.kmap)" 'static!main' \
+		"static: and in the table"
 	# One that another program starts is followed with --verify alone.
 	unseen="static is linked statically.*: nothing of it was seen, use --verif"
 	"$trace" -o - sh -c './static kid; ./static kid; cd /; "$OLDPWD"/static kid
@@ -107,7 +135,7 @@ os.waitpid(os.posix_spawnp("./static", ["./static", "kid"], os.environ), 0)
 	"$trace" --verify -o - sh -c './static kid; exit 0' >out 2>err
 	is "$(grep -c "$unseen" err)" 0 "with --verify it is seen"
 else
-	for c in 1 2 3 4 5 6 7 8 9 10; do
+	for c in 1 2 3 4 5 6 7 8 9 10 11; do
 		skip "no static libc here" "static"
 	done
 fi

@@ -773,6 +773,11 @@ take_call(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 	c.cut = rec->err == KT_CUT;
 	c.err = c.cut ? 0 : rec->err;
 	c.escape = TRACE_COVERED;
+	/* Seen is that there is a ring, not what the kernel does for it. */
+	if (c.sys >= SYS_io_uring_setup && c.sys <= SYS_io_uring_register) {
+		c.escape = TRACE_URING;
+		c.fn = c.version = "";
+	}
 	c.stack = stack_of(d, rec->stack);
 	c.caller = rec->caller;
 	c.nitems = it.n;

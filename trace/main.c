@@ -532,8 +532,7 @@ report(const struct trace_opts *o, const struct trace_run *r,
 		(kmap_now() - tally.begun) / 1e9, how);
 	if (r->ptrace && r->drain)
 		report_coverage(o, r->ptrace);
-	if (r->ptrace)
-		report_escapes();
+	report_escapes();
 	report_table(o, p, report_unseen(r));
 }
 

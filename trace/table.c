@@ -756,7 +756,8 @@ escaped(const struct trace_call *c)
 	bool matters = escape_matters(c);
 	size_t i;
 
-	if (c->escape == TRACE_URING)
+	/* Many programs only ask whether there is such a thing. */
+	if (c->escape == TRACE_URING && c->ret >= 0)
 		uring = true;
 	if (c->fn[0])
 		snprintf(via, sizeof(via), "%s", c->fn);
@@ -928,15 +929,18 @@ table_call(void *arg, const struct trace_call *c)
 	}
 	if (c->escape != TRACE_COVERED) {
 		escaped(c);
+		/* What was called is the system call, where no function was. */
+		if (c->stack && c->stack->n)
+			path_count(function(c->fn[0] ? c->fn
+						     : trace_sys_name(c->sys),
+					   ""),
+				c);
 		return;
 	}
 	fn = function_of(c);
 	f = &fns[fn];
-	if (f->is & IS_SECCOMP) {
+	if (f->is & IS_SECCOMP)
 		inert |= installs_filter(c);
-		uring |= c->sys >= 0 &&
-			!strncmp(trace_sys_name(c->sys), "io_uring_", 9);
-	}
 	f->count++;
 	n = tally(&t_eps, fn, c->ep);
 	if (!(*n)++ && c->ep)
@@ -1604,6 +1608,15 @@ put_passing(struct kmap_section **list)
 	}
 }
 
+static bool
+any_tcp(void)
+{
+	for (size_t i = 0; i < nclasses; i++)
+		if (!strcmp(classes[i].kind, "tcp"))
+			return true;
+	return false;
+}
+
 static void
 put_escapes(struct kmap_section **list)
 {
@@ -1615,7 +1628,9 @@ put_escapes(struct kmap_section **list)
 		struct words eps = {0};
 		struct kmap_value *v;
 		const char *cause = trace_escape_name(x->cause);
-		bool matters = x->matters;
+		/* What goes through a ring is not told: it may be any. */
+		bool matters = x->matters ||
+			(x->cause == TRACE_URING && uring && any_tcp());
 
 		for (size_t k = 0; k < x->neps; k++) {
 			const struct trace_endpoint *e =

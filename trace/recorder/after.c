@@ -748,6 +748,10 @@ kt_after(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 	case OP_CLOSE_RANGE:
 		ranged(c, fn, sys, nargs, a);
 		break;
+	case OP_URING:
+		kt_born(c->r, TRACE_FILE);
+		plain(c, fn, sys, nargs, a, 0, 0, NULL, 0);
+		break;
 	case OP_GETFD:
 		if (c->r >= 0) {
 			kt_fd_put(c->r, 0);

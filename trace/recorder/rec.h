@@ -62,6 +62,7 @@ enum kt_op {
 	OP_EPOLL_PWAIT2,
 	OP_CLOSE_RANGE,
 	OP_GETFD,
+	OP_URING, /* ret is a new number */
 };
 
 /* One number of the program's, one word. */
