@@ -397,8 +397,7 @@ report_unseen(const struct trace_run *r)
 	size_t len, said_len = 0;
 	unsigned int n = 0;
 
-	/* ptrace has followed them, or the recorder was asked for nothing. */
-	if (r->ptrace || !r->drain)
+	if (!r->drain)
 		return 0;
 	list = trace_drain_programs(r->drain, &len);
 	while ((name = argz_next(list, len, name))) {
@@ -406,13 +405,16 @@ report_unseen(const struct trace_run *r)
 			trace_program_look(
 				&p, name, getenv("PATH"), why, sizeof(why)) < 0)
 			continue;
-		file = p.obstacle == TRACE_PRELOADS ? NULL
-						    : realpath(p.file, NULL);
+		/* Most are followed by ptrace, where that is at work. */
+		file = p.obstacle == TRACE_PRELOADS || (r->ptrace && !p.unseen)
+			? NULL
+			: realpath(p.file, NULL);
 		if (file && is_new(&said, &said_len, file)) {
-			say("%s: nothing of it was seen, %s", p.trouble,
-				p.obstacle < TRACE_SETUID
-					? "use --verify"
-					: "run kmap-trace as root");
+			say("%s: nothing of it was seen%s", p.trouble,
+				p.unseen ? ""
+					: p.obstacle < TRACE_SETUID
+					? ", use --verify"
+					: ", run kmap-trace as root");
 			n++;
 		}
 		free(file);
@@ -609,12 +611,31 @@ trace(const struct trace_opts *o)
 	trace_end_like(status);
 }
 
+/* A process whose calls cannot be told: said, and followed for its children. */
+static void
+look_at_process(pid_t pid)
+{
+	char link[32], file[4096], why[256];
+	struct trace_program p;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	n = readlink(link, file, sizeof(file) - 1);
+	file[n > 0 ? n : 0] = 0;
+	if (trace_program_look(&p, file, NULL, why, sizeof(why)) < 0)
+		return;
+	if (p.unseen)
+		say("%s", p.sentence);
+	trace_program_free(&p);
+}
+
 static int
 attach(const struct trace_opts *o)
 {
 	struct trace_ptrace_options pconf = {.data = o->data, .frames = 64};
 	struct trace_run r = {.quiet = o->quiet};
 
+	look_at_process(o->pid);
 	add_sinks(o);
 	add_table(o, false);
 	r.ptrace = trace_attach_new(&pconf);

@@ -251,6 +251,19 @@ machine_name(unsigned machine)
 	return "another machine";
 }
 
+/* It runs here, and not by an emulator, which makes the machine's own calls. */
+static bool
+other_abi(unsigned machine)
+{
+#if defined(__x86_64__)
+	return machine == EM_386 || machine == EM_X86_64;
+#elif defined(__aarch64__)
+	return machine == EM_ARM;
+#else
+	return machine != EM_NONE;
+#endif
+}
+
 /* Why it cannot be preloaded. */
 static void
 explain_trouble(struct trace_program *p)
@@ -326,6 +339,12 @@ explain(struct trace_program *p)
 	case TRACE_MUSL:
 		help = "; build it against glibc to change that";
 		break;
+	case TRACE_OTHER_CLASS:
+		if (p->unseen)
+			now = "its calls are not seen, by ptrace neither, and "
+			      "under Kmap its connections stay on TCP; build "
+			      "it for 64 bits to change that";
+		break;
 	case TRACE_SETUID:
 	case TRACE_SETGID:
 	case TRACE_CAPS:
@@ -383,6 +402,7 @@ trace_program_look(struct trace_program *p, const char *name, const char *path,
 	memcpy(p->build_id, e.build_id, sizeof(p->build_id));
 	read_marks(p, &st);
 	p->obstacle = judge(p, &e, &st);
+	p->unseen = p->obstacle == TRACE_OTHER_CLASS && other_abi(p->machine);
 	explain(p);
 	trace_elf_close(&e);
 out:

@@ -48,6 +48,8 @@ struct trace_program {
 	int bits;
 	unsigned machine;
 	enum trace_obstacle obstacle;
+	bool unseen; /* its system calls have other numbers: ptrace looks at
+		      * none of them either */
 	/* For the user, "" with TRACE_PRELOADS: why it cannot be preloaded; the
 	 * same, and what is done, and what would help. */
 	char trouble[256], sentence[640];

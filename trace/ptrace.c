@@ -514,6 +514,11 @@ on_entry(struct tracee *t)
 		return;
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) <= 0)
 		return;
+#ifdef TRACER_ARCH
+	/* --attach: other ABIs have other numbers, and structures. */
+	if (info.arch != TRACER_ARCH)
+		return;
+#endif
 	/* entry and seccomp begin alike */
 	nr = (int)info.entry.nr;
 	for (int i = 0; i < 6; i++)

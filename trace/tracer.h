@@ -13,6 +13,7 @@
 #ifndef KMAP_TRACE_TRACER_H
 #define KMAP_TRACE_TRACER_H
 
+#include <linux/audit.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,12 @@
 #include "ptrace.h"
 #include "region.h"
 #include "wire.h"
+
+#if defined(__x86_64__)
+#define TRACER_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define TRACER_ARCH AUDIT_ARCH_AARCH64
+#endif
 
 #define TRACER_NRS 512 /* system calls that are counted; all of x86-64's */
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <string.h>
@@ -14,12 +13,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#ifdef __x86_64__
-#define OUR_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OUR_ARCH AUDIT_ARCH_AARCH64
-#endif
 
 /*
  * The calls that may be about a network fd. What reads and writes at an
@@ -109,14 +102,14 @@ verify_watched(int nr)
 int
 verify_filter(void)
 {
-#ifdef OUR_ARCH
+#ifdef TRACER_ARCH
 	struct sock_filter code[WATCHED + 6], *c = code;
 	struct sock_fprog prog = {.filter = code};
 
 	*c++ = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
 	*c++ = (struct sock_filter)BPF_JUMP(
-		BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 0, WATCHED + 1);
+		BPF_JMP | BPF_JEQ | BPF_K, TRACER_ARCH, 0, WATCHED + 1);
 	*c++ = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < WATCHED; i++)
