@@ -192,6 +192,7 @@ apply_settings(const struct kmap_table *t)
 		kmap_conf.upgrade = t->conf.upgrade;
 	if (new &KMAP_GIVEN_RING)
 		kmap_conf.ring_size = t->conf.ring_size;
+	kmap_conf.given |= new &KMAP_GIVEN_RING;
 	if (new &KMAP_GIVEN_PEERS) {
 		memcpy(kmap_conf.peers, t->conf.peers, sizeof(kmap_conf.peers));
 		kmap_conf.npeers = t->conf.npeers;

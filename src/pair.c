@@ -868,10 +868,48 @@ claim(struct kmap_ent *e, int fd)
 	return true;
 }
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72 /* since Linux 5.14 */
+#endif
+#define RING_ASKED_MAX (UINT64_C(1) << 20)
+
+/*
+ * The rings that the accepting program asks for: what somebody has said, else
+ * what it has made of the kernel's buffers (socket(7), SO_SNDBUF and SO_RCVBUF:
+ * an accepted socket has its listener's, and they are told doubled).
+ */
+static uint64_t
+ring_wanted(int fd)
+{
+	static const struct {
+		int lock, name;
+	} of[] = {{1, SO_SNDBUF}, {2, SO_RCVBUF}};
+	uint64_t asked = 0, size = KMAP_RING_MIN;
+	int locks = 0, v;
+	socklen_t len = sizeof(locks);
+
+	if ((kmap_conf.given & KMAP_GIVEN_RING) ||
+		kmap_sys_getsockopt(
+			fd, SOL_SOCKET, SO_BUF_LOCK, &locks, &len) != 0)
+		return kmap_conf.ring_size;
+	for (size_t i = 0; i < kmap_countof(of); i++) {
+		len = sizeof(v);
+		if (!(locks & of[i].lock) ||
+			kmap_sys_getsockopt(
+				fd, SOL_SOCKET, of[i].name, &v, &len) != 0)
+			v = (int)kmap_conf.ring_size * 2;
+		asked = kmap_max(asked, (uint64_t)v / 2);
+	}
+	while (size < asked && size < RING_ASKED_MAX)
+		size <<= 1;
+	return size;
+}
+
 /* A process that we share a link with: it is asked to announce the connection
  * there, once; what it cannot, gets a link of its own. */
 static bool
-ask_to_join(struct kmap_ent *e, int sock, uint32_t uid, uint64_t proc)
+ask_to_join(struct kmap_ent *e, int sock, uint32_t uid, uint64_t proc,
+	uint64_t ring)
 {
 	struct kmap_msg m;
 	struct kmap_link *l;
@@ -884,7 +922,8 @@ ask_to_join(struct kmap_ent *e, int sock, uint32_t uid, uint64_t proc)
 		l = atomic_load(&l->next))
 		if (l->side == KMAP_ACCEPTOR && !l->inherited &&
 			!l->distrusted && l->peer_proc == proc &&
-			l->peer_uid == uid && !kmap_link_dead(l))
+			l->peer_uid == uid && l->ring_size == ring &&
+			!kmap_link_dead(l))
 			id = l->id;
 	kmap_unlock(&kmap_links_lock);
 	if (id == 0)
@@ -907,7 +946,7 @@ greet(struct kmap_ent *e, int fd)
 	struct sockaddr_un un;
 	socklen_t len = kmap_tuple_name(&e->ep->tuple, &un);
 	int sock, memfd = -1, r, fds[2];
-	uint64_t proc;
+	uint64_t proc, ring;
 	uint32_t uid;
 	bool gone;
 
@@ -932,12 +971,13 @@ greet(struct kmap_ent *e, int fd)
 		return;
 	}
 	proc = kmap_peer_proc(sock);
-	if (ask_to_join(e, sock, uid, proc)) {
+	ring = ring_wanted(fd);
+	if (ask_to_join(e, sock, uid, proc, ring)) {
 		kmap_sys_close(sock);
 		return;
 	}
 	kmap_link_reap();
-	l = kmap_link_create(&memfd, LINK_SLOTS, kmap_conf.ring_size, &r);
+	l = kmap_link_create(&memfd, LINK_SLOTS, ring, &r);
 	if (l == NULL) {
 		kmap_sys_close(sock);
 		kmap_ent_bar(e, KMAP_WHY_LIMIT);

@@ -81,6 +81,53 @@ is "$(without_pid err | sed 's/=.*//' | sort | tr '\n' ' ')" \
 	"KMAP_LOG KMAP_PEERS KMAP_RING KMAP_STATS KMAP_UPGRADE " \
 	"each is said once, and a fork says nothing again"
 
+# The rings' size: by KMAP_RING, else by what a listener has made of the
+# kernel's buffers, as kmap-stat sees it. Two listeners of one process, one
+# client: who asks for another size gets another segment.
+cat >rings.py <<'END'
+import json, os, socket, subprocess, sys
+sizes = [tuple(map(int, a.split(","))) for a in sys.argv[2:]]
+listeners = []
+for snd, rcv in sizes:
+    l = socket.socket()
+    for name, v in (socket.SO_SNDBUF, snd), (socket.SO_RCVBUF, rcv):
+        if v:
+            l.setsockopt(socket.SOL_SOCKET, name, v)
+    l.bind(("127.0.0.1", 0))
+    l.listen()
+    listeners.append(l)
+kept = []
+if os.fork() == 0:
+    for l in listeners * 2:
+        s, _ = l.accept()
+        for _ in range(200):
+            s.sendall(s.recv(1))
+        kept.append(s)
+    s.recv(1)
+    os._exit(0)
+for l in listeners * 2:
+    c = socket.create_connection(l.getsockname())
+    for _ in range(200):
+        c.sendall(b"x")
+        c.recv(1)
+    kept.append(c)
+out = json.loads(subprocess.run([sys.argv[1], "-jc", "-p", str(os.getpid())],
+    env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"},
+    stdout=subprocess.PIPE).stdout)
+port = {l.getsockname()[1]: i for i, l in enumerate(listeners)}
+rings = [[] for _ in sizes]
+for c in out["processes"][0]["connections"]:
+    rings[port[int(c["peer"].rpartition(":")[2])]].append(c["ring_size"])
+print(*(",".join(map(str, r)) for r in rings))
+END
+sizes="0,0 100000,100000 200000,0 5000,5000 5000,0"
+is "$(kmap_env "$PYTHON" rings.py "$KMAP_STAT" $sizes 2>&1)" \
+	"131072,131072 131072,131072 262144,262144 8192,8192 131072,131072" \
+	"rings as the listeners' buffers"
+is "$(kmap_env KMAP_RING=64K "$PYTHON" rings.py "$KMAP_STAT" $sizes 2>&1)" \
+	"65536,65536 65536,65536 65536,65536 65536,65536 65536,65536" \
+	"rings as KMAP_RING says"
+
 rm -f log
 asks KMAP_RING=b KMAP_LOG="debug:$WORK/log"
 holds "$(grep -c 'KMAP_RING=b is ignored' err) == 1 &&
