@@ -123,6 +123,32 @@ has_moment(const struct kmap_ent *e)
 		is_unanswered(e);
 }
 
+#define LEN_PARTS 64u
+
+size_t
+kmap_vec_len(const struct iovec *iov, size_t cnt)
+{
+	struct iovec v[LEN_PARTS];
+	size_t n = 0;
+
+	if (cnt == 0 || cnt > LEN_PARTS ||
+		kmap_copy(v, iov, cnt * sizeof(v[0])) != 0)
+		return 0;
+	for (size_t i = 0; i < cnt; i++)
+		n = v[i].iov_len > SIZE_MAX - n ? SIZE_MAX : n + v[i].iov_len;
+	return n;
+}
+
+size_t
+kmap_msg_len(const struct msghdr *msg)
+{
+	struct msghdr m;
+
+	return kmap_copy(&m, msg, sizeof(m)) != 0
+		? 0
+		: kmap_vec_len(m.msg_iov, m.msg_iovlen);
+}
+
 bool
 kmap_tx_kernel_slow(struct kmap_iocall *c, size_t len)
 {
