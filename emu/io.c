@@ -624,6 +624,8 @@ tx_loop(struct kmap_iocall *c, struct kmap_tx_op *op, bool nb, uint64_t end,
 				return 0;
 			if (!kmap_tx_gated(e))
 				kmap_pair_look(e, c->fd);
+			else if (!a_load(&e->ep->rx.consented))
+				kmap_consent_try(e, c->fd);
 			/* What was sent is told first, and the error, with
 			 * its SIGPIPE, by the next call: as the kernel does. */
 			op->flags |= MSG_NOSIGNAL;
