@@ -23,7 +23,7 @@
 /* A send longer than this is cut, so that it can move midway; and one of these
  * may have to give the other end a moment. */
 #define LONG_SEND (100u << 10)
-#define MOMENT_SEND (16u << 10)
+#define MOMENT_SEND (8u << 10)
 
 /* ---- the kernel path: who is in there, and what it teaches ---- */
 
@@ -501,7 +501,8 @@ tx_by_kernel(struct kmap_iocall *c, const struct kmap_txreq *req)
  */
 #define MOMENT_BURST (32u << 10)
 #define MOMENT_PIECE (1u << 10)
-#define MOMENT_NS 1000000u
+#define MOMENT_NS 5000000u
+#define DEAF_NS 300000u
 #define MOMENT_FLAT_NS 40000000u
 #define MOMENT_DOUBLE_NS 4000000u
 #define MOMENT_DOUBLES 6u
@@ -519,12 +520,25 @@ deaf_slot(const struct kmap_addr *to, uint32_t *mark)
 	return &deaf[h % kmap_countof(deaf)];
 }
 
-/* True: it goes on. */
-static bool
+/* It was in vain. */
+static void
+moment_vain(struct kmap_ent *e, kmap_a32 *slot, uint32_t mark)
+{
+	const struct kmap_tuple *t = &e->ep->tuple;
+	int64_t unread = kmap_unread_at(&t->to, &t->from);
+
+	if (unread >= 0 && (uint64_t)unread < e->pub->tcp_bytes_out)
+		a_store(slot, mark);
+}
+
+/* The next piece; 0: the moment is over. */
+static size_t
 moment_begin(struct kmap_ent *e, int fd, bool nb)
 {
-	kmap_a32 *slot;
 	uint32_t mark;
+	kmap_a32 *slot = deaf_slot(&e->ep->tuple.to, &mark);
+	bool is_deaf = a_load(slot) == mark;
+	uint64_t ns = is_deaf ? DEAF_NS : MOMENT_NS;
 
 	e->moment = kmap_now();
 	do {
@@ -533,30 +547,26 @@ moment_begin(struct kmap_ent *e, int fd, bool nb)
 			kmap_pair_look(e, fd);
 		else
 			kmap_consent_try(e, fd);
-	} while (is_unanswered(e) && kmap_now() - e->moment < MOMENT_NS);
-	slot = deaf_slot(&e->ep->tuple.to, &mark);
-	if (a_load(&e->ep->stage) == KMAP_OFFERED)
-		return !nb && a_load(slot) != mark;
-	a_store(slot, 0u);
-	return false;
+	} while (is_unanswered(e) && kmap_now() - e->moment < ns);
+	if (a_load(&e->ep->stage) != KMAP_OFFERED)
+		a_store(slot, 0u);
+	else if (!nb && !is_deaf)
+		return MOMENT_PIECE;
+	else
+		moment_vain(e, slot, mark);
+	return 0;
 }
 
-/* The next piece; 0: the moment is over. */
 static size_t
 moment_more(struct kmap_ent *e, int fd)
 {
-	const struct kmap_tuple *t = &e->ep->tuple;
 	uint64_t age = kmap_now() - e->moment, doubles = 0;
 	uint32_t mark;
 
 	if (age > MOMENT_FLAT_NS)
 		doubles = (age - MOMENT_FLAT_NS) / MOMENT_DOUBLE_NS;
 	if (doubles >= MOMENT_DOUBLES) {
-		kmap_a32 *slot = deaf_slot(&t->to, &mark);
-		int64_t unread = kmap_unread_at(&t->to, &t->from);
-
-		if (unread >= 0 && (uint64_t)unread < e->pub->tcp_bytes_out)
-			a_store(slot, mark);
+		moment_vain(e, deaf_slot(&e->ep->tuple.to, &mark), mark);
 		return 0;
 	}
 	kmap_sys_nap_ms(1);
@@ -574,7 +584,7 @@ moment(struct kmap_ent *e, int fd, struct kmap_tx_op *op, bool nb)
 	if (e->pub->tcp_bytes_out < MOMENT_BURST)
 		op->piece = MOMENT_BURST;
 	else if (e->moment == 0)
-		op->piece = moment_begin(e, fd, nb) ? MOMENT_PIECE : 0;
+		op->piece = moment_begin(e, fd, nb);
 	else
 		op->piece = moment_more(e, fd);
 	e->moment_over = op->piece == 0;

@@ -97,7 +97,6 @@ struct kmap_ep {
 		uint64_t stuck_at; /* progress seen by the last spill check */
 		uint64_t stuck_since;
 		uint32_t stuck_beat;
-		uint32_t stuck; /* how often it really was */
 		uint64_t spilled; /* TCP bytes since a spill, + 1 */
 		uint64_t ahead; /* TCP bytes since ahead_since */
 		kmap_a64 ahead_since; /* ns; see kmap_tx_paced */

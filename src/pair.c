@@ -614,11 +614,45 @@ claimed(struct kmap_ent *e, int fd)
 	return false;
 }
 
+static void greeted(struct kmap_ent *e, int fd);
+
+static struct kmap_link *
+link_to_join(const struct kmap_ent *e)
+{
+	struct kmap_link *l;
+
+	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
+		if (l->side == KMAP_CONNECTOR && !l->inherited &&
+			l->id == e->join && l->peer_uid == e->rdv_uid)
+			break;
+	return l;
+}
+
+/* Greetings at the names of our other connections; their locks are tried,
+ * never waited for, beside our own. */
+static void
+others_greeted(const struct kmap_ent *e)
+{
+	for (unsigned int i = 0; i < NAMES_MAX; i++) {
+		struct kmap_ent *o = atomic_load(&names[i]);
+
+		if (o == NULL || o == e || !kmap_trylock(&o->ep->lock))
+			continue;
+		if (atomic_load(&names[i]) == o && !o->closing &&
+			o->join == 0 && o->rdv_fd >= 0 &&
+			a_load(&o->ep->stage) == KMAP_OFFERED &&
+			kmap_kin_alone(o->ep))
+			greeted(o, o->fd);
+		kmap_unlock(&o->ep->lock);
+	}
+}
+
 /*
  * The acceptor knows our process by a link: the connection is announced
  * there. The greeting that made the link may lie unread yet, at another
- * connection's name: then e->join stays, and is looked at again. The name
- * stands on: an acceptor that found no announcement in time greets there.
+ * connection's name, whose thread sleeps: we look there. If it has not come,
+ * e->join stays, and is looked at again. The name stands on: an acceptor that
+ * found no announcement in time greets there.
  */
 static void
 join(struct kmap_ent *e)
@@ -627,10 +661,13 @@ join(struct kmap_ent *e)
 	bool offered = false;
 
 	kmap_lock(&kmap_links_lock);
-	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
-		if (l->side == KMAP_CONNECTOR && !l->inherited &&
-			l->id == e->join && l->peer_uid == e->rdv_uid)
-			break;
+	l = link_to_join(e);
+	if (l == NULL) {
+		kmap_unlock(&kmap_links_lock);
+		others_greeted(e);
+		kmap_lock(&kmap_links_lock);
+		l = link_to_join(e);
+	}
 	if (l != NULL) {
 		e->join = 0;
 		l->translated |= e->ep->translated;

@@ -731,7 +731,7 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * them, as TCP lets it, so after PACE_STEPS the share doubles each
  * PACE_DOUBLE steps (4 MB are gone after some 90 ms).
  */
-#define PACE_BURST (64u << 10)
+#define PACE_BURST (32u << 10)
 #define PACE_BYTES (2u << 10)
 #define PACE_STEPS 48u
 #define PACE_DOUBLE 4u
@@ -740,22 +740,38 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 /*
  * Spill. A receiver that makes no progress at a full ring is either not
  * scheduled, and it is best to wait for it, or it will not read before we
- * have written more, and it is best to go back to TCP at once. What it was
- * the last times decides how long it is waited for, and with which share the
- * way by TCP begins. A receiver that reads other connections meanwhile is
- * busy; it gets BUSY_NS.
+ * have written more, and it is best to go back to TCP at once. One that waits
+ * for room in a ring that we do not read is surely the latter. Of others the
+ * last times tell: how long the processes of a link are waited for, and with
+ * which share the way by TCP begins. A receiver that reads other connections
+ * meanwhile is busy; it gets BUSY_NS.
  */
-#define STUCK_NS 20000000u /* a quarter of it each time that it was */
-#define STUCK_MAX 3u
+#define STUCK_NS 20000000u /* at first; twice as much where that was in */
+#define PATIENT_MAX 3 /* vain, at most, */
+#define STUCK_MAX 3 /* or a quarter where they were stuck */
+#define MUTUAL_NS 5000000u
 #define STUCK_LOOK_NS 5000000u
-#define STUCK_BYTES (128u << 10) /* gone by TCP: it was stuck */
-#define UNSTUCK_BYTES (64u << 10) /* it was not */
+#define STUCK_BYTES (256u << 10) /* gone by TCP: it was stuck */
+#define UNSTUCK_BYTES (128u << 10) /* it was not */
 #define BUSY_NS 100000000u
+
+static bool
+waits_for_us(const struct kmap_ep *ep)
+{
+	const struct kmap_ring_rx *r = &ep->rx.ring;
+
+	return (a_load(&r->shm->space_waiters) & ~KMAP_BOUNCE) != 0 &&
+		a_load_acq(&r->shm->tail) - a_load(&r->shm->head) >=
+		r->size / 2;
+}
 
 static uint64_t
 patience(const struct kmap_ep *ep)
 {
-	return STUCK_NS >> 2 * ep->tx.stuck;
+	int stuck = ep->link->stuck;
+	uint64_t ns = stuck >= 0 ? STUCK_NS >> 2 * stuck : STUCK_NS << -stuck;
+
+	return waits_for_us(ep) ? kmap_min(ns, (uint64_t)MUTUAL_NS) : ns;
 }
 
 uint64_t
@@ -772,21 +788,27 @@ spill(struct kmap_ep *ep)
 		PACE_STEPS, PACE_STEPS + 4 * PACE_DOUBLE,
 		PACE_STEPS + 8 * PACE_DOUBLE};
 
-	kmap_dir_down(ep);
-	ep->tx.pace_step = step[ep->tx.stuck];
+	/* What it says of the next one is not of those that wait for us. */
+	ep->tx.spilled = waits_for_us(ep) ? 0 : 1;
+	ep->tx.pace_step = ep->tx.spilled == 0
+		? step[STUCK_MAX]
+		: step[kmap_max(ep->link->stuck, 0)];
 	ep->tx.ahead = 0;
-	ep->tx.spilled = 1;
+	kmap_dir_down(ep);
 	kmap_stats_count(KMAP_STAT_spills);
 }
 
-/* tx.lock held; the direction is on the ring again. */
+/* tx.lock held; the direction is on the ring again. (Two that learn at once
+ * may lose one lesson.) */
 static void
 unspill(struct kmap_ep *ep)
 {
-	if (ep->tx.spilled > STUCK_BYTES && ep->tx.stuck < STUCK_MAX)
-		ep->tx.stuck++;
-	else if (ep->tx.spilled < UNSTUCK_BYTES && ep->tx.stuck > 0)
-		ep->tx.stuck--;
+	int stuck = ep->link->stuck;
+
+	if (ep->tx.spilled > STUCK_BYTES)
+		ep->link->stuck = kmap_min(stuck + 1, STUCK_MAX);
+	else if (ep->tx.spilled < UNSTUCK_BYTES)
+		ep->link->stuck = kmap_max(stuck - 1, -PATIENT_MAX);
 	ep->tx.spilled = 0;
 }
 
@@ -942,13 +964,17 @@ static ssize_t
 tx_by_tcp(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 {
 	struct kmap_ep *ep = e->ep;
+	size_t piece;
 	ssize_t n;
 
 	if (kmap_tx_paced(ep) && waits_known(e)) {
 		a_store(&ep->tx.nospace, 1u);
 		return -EAGAIN;
 	}
-	n = kernel_send(e, fd, op, tx_piece(ep));
+	piece = tx_piece(ep);
+	if (op->piece != 0)
+		piece = kmap_min(piece, op->piece);
+	n = kernel_send(e, fd, op, piece);
 	if (n > 0) {
 		ep->tx.ahead += (uint64_t)n;
 		if (ep->tx.spilled != 0)
@@ -1079,7 +1105,9 @@ kmap_tx_spill(struct kmap_ent *e)
 		ep->tx.stuck_at = at;
 		ep->tx.stuck_since = now;
 	} else if (now - ep->tx.stuck_since >=
-		(beat == ep->tx.stuck_beat ? patience(ep) : BUSY_NS)) {
+		(beat == ep->tx.stuck_beat
+				? patience(ep)
+				: kmap_max(patience(ep), (uint64_t)BUSY_NS))) {
 		spill(ep);
 		down = true;
 	}

@@ -43,7 +43,7 @@ struct kmap_tx_op {
 	int file;
 	int64_t *off; /* NULL: the file's own position */
 	size_t file_left;
-	size_t piece; /* what goes by TCP at once before pairing; 0: much */
+	size_t piece; /* what goes by TCP at once, at most; 0: much */
 };
 
 /*
@@ -83,7 +83,7 @@ bool kmap_rx_more(const struct kmap_ent *e, const struct kmap_rx_op *seen);
 bool kmap_tx_has_room(const struct kmap_ep *ep);
 /*
  * A direction that will go up as soon as the receiver makes its next call
- * (consent, or passing a record) takes 64 KiB at once by TCP, then little in
+ * (consent, or passing a record) takes 32 KiB at once by TCP, then little in
  * each millisecond, and more and more: megabytes put into the kernel meanwhile
  * would never see the ring.
  * True: the share is used up. The receiver's step rings space_waiters.
