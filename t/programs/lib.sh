@@ -292,15 +292,23 @@ sum()
 	stats_sum "$R/$1.stats" "$2"
 }
 
-# report SIDE...: what the statistics say, as diagnostics
+# report SIDE...: what the statistics say, as diagnostics; and no connection
+# is without an answer. (One that a fork shared has an answer of each process.)
 report()
 {
-	local side why
+	local side why seen up reasons
 	[ "$MODE" != tcp ] || return 0
 	for side; do
 		diag "$(label "$side:" "$(report_line "$R/$side.stats")")"
 		why=$(stats_reasons "$R/$side.stats" | tr '\n' ';')
 		[ -z "$why" ] || diag "$(label "$side: not upgraded: $why")"
+		seen=$(sum "$side" connections_seen)
+		up=$(sum "$side" connections_upgraded)
+		reasons=$(stats_reasons "$R/$side.stats" |
+			awk '{ n += $1 } END { print n + 0 }')
+		holds "$seen <= $up + $reasons" \
+			"$(label "$side: upgraded, or a reason why not")" ||
+			diag "$seen seen, $up upgraded, $reasons reasons"
 	done
 }
 
@@ -344,14 +352,23 @@ percent()
 
 # share WANTED NEAR NAME: a share that depends on when the other end was
 # scheduled. Missed, but near what is wanted, it is a known difference
-# (t/known); far from it, it fails.
+# (t/known); far from it, or for the NEAR_MAXth time in this test, it fails.
+NEAR_MAX=5
+nears=0
 share()
 {
-	if awk "BEGIN { exit !($1) }" || ! awk "BEGIN { exit !($2) }"; then
+	if awk "BEGIN { exit !($1) }" || ! awk "BEGIN { exit !($2) }" ||
+		[ $((nears += 1)) -ge $NEAR_MAX ]; then
 		holds "$1" "$3"
 	else
 		holds "$1" "$3 (near)"
 	fi
+}
+
+# near PERCENT: how much is near it: 96 for 99, 85 for 95, 70 for 90
+near()
+{
+	case $1 in 99) echo 96 ;; 95) echo 85 ;; *) echo $(($1 - 20)) ;; esac
 }
 
 # moved SIDE in|out BYTES PERCENT: that many percent of the bytes that the
@@ -360,7 +377,7 @@ moved()
 {
 	local ring
 	ring=$(sum "$1" ring_bytes_"$2")
-	share "$ring >= $4 / 100 * $3" "$ring >= 0.4 * $3" \
+	share "$ring >= $4 / 100 * $3" "$ring >= $(near "$4") / 100 * $3" \
 		"$(label "$1: $4 % of $3 bytes $2 by ring")" ||
 		diag "$(percent "$ring" "$3") %: $ring of $3"
 }
@@ -373,7 +390,7 @@ kept_out()
 	ring=$(sum "$1" ring_bytes_"$2")
 	tcp=$(sum "$1" tcp_bytes_"$2")
 	share "$ring > 0 && $ring >= $3 / 100 * ($ring + $tcp)" \
-		"$ring > 0 && $ring >= 0.4 * ($ring + $tcp)" \
+		"$ring > 0 && $ring >= $(near "$3") / 100 * ($ring + $tcp)" \
 		"$(label "$1: $3 % of its own count $2 by ring")" ||
 		diag "$(percent "$ring" $((ring + tcp))) %: ring $ring, tcp $tcp"
 }
@@ -385,7 +402,7 @@ lo_below()
 		skip "lo is not ours alone" "$(label "lo: $2")"
 		return 0
 	fi
-	share "$LO < $1" "$LO < 8 * $1" "$(label "lo: $2")" ||
+	share "$LO < $1" "$LO < 3 * $1" "$(label "lo: $2")" ||
 		diag "lo carried $LO bytes; below $1 was wanted"
 }
 
@@ -415,7 +432,7 @@ upgraded()
 			$(sum "$1" tcp_bytes_out)))
 	}
 	share "$up > 0 && ($up >= 0.95 * $n || $left >= 0)" \
-		"$up > 0 && $up >= 0.4 * $n" \
+		"$up > 0 && $up >= $(near 95) / 100 * $n" \
 		"$(label "$1: 95 % of ${2/seen/its} connections upgraded")" ||
 		diag "$up of $n"
 }
@@ -425,7 +442,7 @@ upgraded()
 went_up()
 {
 	share "$(sum "$1" directions_up) >= 0.95 * $2" \
-		"$(sum "$1" directions_up) >= 0.4 * $2" \
+		"$(sum "$1" directions_up) >= $(near 95) / 100 * $2" \
 		"$(label "$1: 95 % of $2 connections moved")" ||
 		diag "$(sum "$1" directions_up) of $2"
 }
