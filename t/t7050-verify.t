@@ -5,7 +5,7 @@
 # Limit: 240 s
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
-need strace "$CC"
+need strace "$CC" "$PYTHON"
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -14,7 +14,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 52
+plan 59
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -290,5 +290,35 @@ for mark in "chmod u+s" "setcap cap_net_bind_service+ep"; do
 	is "$(sed -n 's/.*next: //p' err)" "$undo ../marked, and trace it again" \
 		"$mark: what would help"
 done
+
+# As a container's filter denies them.
+# denied CALL COMMAND...
+denied()
+{
+	local nr
+	nr=$(printf '#include <sys/syscall.h>\nSYS_%s\n' "$1" |
+		"$CC" -E -P - | tail -n 1)
+	"$PYTHON" "$srcdir/trace/deny.py" "$1=$nr" "${@:2}"
+}
+
+denied setns true || need_failed "no seccomp(2) here"
+declare -A why=(
+	[seccomp]="touch cannot be followed by ptrace, seccomp.2. is not permitted"
+	[ptrace]="the kernel does not permit it .*a container forbids ptrace"
+)
+for call in seccomp ptrace; do
+	rm -f ran
+	denied $call "$trace" --verify -o denied.kmap touch ran >out 2>err
+	is "$?" 1 "--verify without $call(2) fails"
+	not_ok "and runs nothing" test -e ran
+	like "$(<err)" "kmap-trace: .*${why[$call]}" "and says so"
+done
+if [ -e static ]; then
+	denied ptrace "$trace" -o denied.kmap ./static all >out 2>err
+	like "$?, $(<err)" "^1, .*linked statically.*does not permit" \
+		"a static program without ptrace(2)"
+else
+	skip "no static libc here" "a static program without ptrace(2)"
+fi
 
 finish

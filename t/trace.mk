@@ -36,7 +36,7 @@ TRACE_TESTS = \
 
 dist_check_SCRIPTS += $(TRACE_TESTS)
 TESTS += $(TRACE_TESTS)
-EXTRA_DIST += trace/rec.c trace/spoil.c trace/calls.py \
+EXTRA_DIST += trace/rec.c trace/spoil.c trace/calls.py trace/deny.py \
 	programs/table.sh programs/asgi.py
 
 # What Envoy, Flask and a small server call, for the README: calls.md

@@ -209,8 +209,14 @@ take_signals(void)
 	}
 }
 
-/* In the child, all signals blocked. Returns errno when it fails. */
-static int
+/* Why the program was not started; all zero while that is not known. */
+struct failed {
+	int error; /* errno */
+	bool filter; /* of seccomp(2), not of execve(2) */
+};
+
+/* In the child, all signals blocked. */
+static struct failed
 become(const struct trace_run *r, const char *preload, const sigset_t *mask)
 {
 	size_t i;
@@ -221,12 +227,23 @@ become(const struct trace_run *r, const char *preload, const sigset_t *mask)
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (setenv("LD_PRELOAD", preload, 1) < 0 ||
 		setenv("KMAP_TRACE", trace_drain_path(r->drain), 1) < 0)
-		return errno;
+		return (struct failed){.error = errno};
 	rc = r->ptrace ? trace_verify_child(r->ptrace) : 0;
 	if (rc < 0)
-		return -rc;
+		return (struct failed){.error = -rc, .filter = true};
 	execvp(r->argv[0], r->argv);
-	return errno;
+	return (struct failed){.error = errno};
+}
+
+static void
+say_failed(const struct trace_run *r, const struct failed *f)
+{
+	if (f->filter)
+		say("%s cannot be followed by ptrace, seccomp(2) is not "
+		    "permitted here: %s",
+			r->argv[0], strerror(f->error));
+	else
+		say("%s: %s", r->argv[0], strerror(f->error));
 }
 
 /* The program's pid, or -errno with a message on stderr. */
@@ -236,6 +253,7 @@ start(const struct trace_run *r)
 	char *preload = trace_drain_preload(getenv("LD_PRELOAD"));
 	struct sigaction chld = {.sa_handler = on_child};
 	int errors[2], error = 0;
+	struct failed failed;
 	sigset_t all, mask;
 	pid_t pid;
 
@@ -252,8 +270,8 @@ start(const struct trace_run *r)
 	take_signals();
 	pid = fork();
 	if (!pid) {
-		error = become(r, preload, &mask);
-		if (write(errors[1], &error, sizeof(error)) < 0) {
+		failed = become(r, preload, &mask);
+		if (write(errors[1], &failed, sizeof(failed)) < 0) {
 			/* It sees the exit status. */
 		}
 		_exit(127);
@@ -276,8 +294,9 @@ start(const struct trace_run *r)
 	} else if (r->ptrace && trace_ptrace_begin(r->ptrace, pid) < 0) {
 		error = EPERM;
 		waitpid(pid, NULL, 0);
-	} else if (read(errors[0], &error, sizeof(error)) == sizeof(error)) {
-		say("%s: %s", r->argv[0], strerror(error));
+	} else if (read(errors[0], &failed, sizeof(failed)) == sizeof(failed)) {
+		error = failed.error;
+		say_failed(r, &failed);
 		waitpid(pid, NULL, 0);
 	} else {
 		error = 0;
