@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 66
+plan 67
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -142,6 +142,32 @@ for a, b in zip(spans, spans[1:]):
 ok "folded: stacks end in the function called" \
 	grep -Eq '^python3[^;]*;.*;connect [0-9]+$' folded
 ok "the picture is there" grep -q '</html>' picture.html
+
+cat >families.py <<'END'
+import ctypes, socket
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.bind((0, 0))
+s.close()
+s = socket.socket()
+s.bind(("0.0.0.0", 0))
+s.close()
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.connect(("127.0.0.1", 9))
+ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16)
+s.close()
+s = socket.socket(socket.AF_UNIX)
+s.bind("")
+END
+"$trace" -q -tgot -o t.kmap "$PYTHON" families.py
+plainly got | sed -n -E 's/^(bind|connect)\([^{]*(\{[^}]*\}).*/\1 \2/p' >seen
+cat >want <<'END'
+bind {sa_family=AF_NETLINK}
+bind {sa_family=AF_INET, sin_port=htons(N), sin_addr=inet_addr("0.0.0.0")}
+connect {sa_family=AF_INET, sin_port=htons(N), sin_addr=inet_addr("127.0.0.1")}
+connect {sa_family=AF_UNSPEC}
+bind {sa_family=AF_UNIX}
+END
+ok "an address has its own family" diff want seen
 
 "$trace" -o unused.kmap "$PYTHON" -c 'import socket
 socket.socket().close()' 2>err

@@ -575,6 +575,23 @@ find_item(const struct trace_call *c, unsigned int arg, unsigned int type)
 	return NULL;
 }
 
+/*
+ * An address without text is one of the socket's family, which is not IP's.
+ * An IP socket takes none but AF_UNSPEC, which ends what connect(2) did.
+ */
+static void
+put_family(struct writer *w)
+{
+	const struct trace_endpoint *e = trace_endpoint_by_id(w->c->ep);
+	int family = e ? e->domain : AF_UNSPEC;
+
+	if (family == AF_INET || family == AF_INET6)
+		family = AF_UNSPEC;
+	buf_str(w->b, "{sa_family=");
+	put_name(w, domains, family);
+	buf_char(w->b, '}');
+}
+
 /* "127.0.0.1:80" as strace shows a struct sockaddr. */
 static void
 put_addr(struct writer *w, const char *s, size_t len)
@@ -588,11 +605,11 @@ put_addr(struct writer *w, const char *s, size_t len)
 		buf_json(w->b, text);
 		return;
 	}
-	if (text[0] == '/' || text[0] == '@' || !text[0]) {
-		if (!text[0]) {
-			buf_str(w->b, "{sa_family=AF_UNIX}");
-			return;
-		}
+	if (!text[0]) {
+		put_family(w);
+		return;
+	}
+	if (text[0] == '/' || text[0] == '@') {
 		buf_str(w->b, "{sa_family=AF_UNIX, sun_path=");
 		if (text[0] == '@')
 			buf_char(w->b, '@');

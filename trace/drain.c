@@ -361,8 +361,6 @@ format(char out[112], const void *addr, size_t len)
 	if (len >= sizeof(family))
 		memcpy(&family, addr, sizeof(family));
 	if (family == AF_INET && len >= sizeof(*in)) {
-		if (!in->sin_addr.s_addr && !in->sin_port)
-			return;
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
 		snprintf(out, 112, "%s:%u", host, ntohs(in->sin_port));
 	} else if (family == AF_INET6 && len >= sizeof(*in6)) {
@@ -373,8 +371,6 @@ format(char out[112], const void *addr, size_t len)
 				out, 112, "%s:%u", host, ntohs(in6->sin6_port));
 			return;
 		}
-		if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) && !in6->sin6_port)
-			return;
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
 		snprintf(out, 112, "[%s]:%u", host, ntohs(in6->sin6_port));
 	} else if (family == AF_UNIX &&
@@ -393,6 +389,15 @@ format(char out[112], const void *addr, size_t len)
 			if (!out[i])
 				out[i] = '@';
 	}
+}
+
+/* What getsockname(2) says of a socket without an address is none. */
+static void
+format_name(char out[112], const void *addr, size_t len)
+{
+	format(out, addr, len);
+	if (!strcmp(out, "0.0.0.0:0") || !strcmp(out, "[::]:0"))
+		out[0] = 0;
 }
 
 /* Processes */
@@ -601,9 +606,9 @@ take_endpoint(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 	if (k->listener)
 		t->listener = endpoint_id(d, k->listener);
 	if (k->local_len)
-		format(t->local, addr, k->local_len);
+		format_name(t->local, addr, k->local_len);
 	if (k->peer_len)
-		format(t->peer, addr + k->local_len, k->peer_len);
+		format_name(t->peer, addr + k->local_len, k->peer_len);
 	trace_emit_endpoint(t);
 }
 

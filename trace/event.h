@@ -111,7 +111,8 @@ enum trace_escape {
 
 /* What stood behind the pointers of a call, in call order. */
 enum trace_item_type {
-	TRACE_ITEM_ADDR, /* text: an address, as in trace_endpoint */
+	TRACE_ITEM_ADDR, /* text: an address, as in trace_endpoint, and a
+			  * wildcard, too; "" of another family, or unnamed */
 	TRACE_ITEM_DATA, /* the first bytes of a buffer */
 	TRACE_ITEM_IOV, /* uint64_t lengths, one for each slice (16 at most) */
 	TRACE_ITEM_POLL, /* struct trace_poll[], 64 at most */
