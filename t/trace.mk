@@ -24,6 +24,7 @@ TRACE_TESTS = \
 	t7010-recorder.t \
 	t7020-sinks.t \
 	t7030-trace.t \
+	t7035-usage.t \
 	t7040-elf.t \
 	t7050-verify.t \
 	t7060-attach.t \

@@ -312,6 +312,7 @@ add_table(const struct trace_opts *o, bool verify)
 		.path = o->table,
 		.argv = o->argc ? o->argv : NULL,
 		.pid = o->pid,
+		.spare = true,
 		.filters = verify,
 	};
 	struct trace_buf *path = &snapshot.table;

@@ -1876,6 +1876,45 @@ put_program(struct kmap_section **list, const struct image *main)
 	}
 }
 
+static const char *
+program_name(const struct image *main)
+{
+	return basename(conf.argv ? conf.argv[0] : main->exe);
+}
+
+/* What cannot be written to *name, because the disk is full, goes to a
+ * directory of its own and *name with it: the run may not come again. */
+static int
+write_table(struct trace_buf *name, const char *text, size_t n,
+	const struct image *main)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct trace_buf dir = {0};
+	int r = tv_write(name->s, text, n, &result.unchanged);
+
+	if (r == 0 || !conf.spare)
+		return r;
+	buf_fmt(&dir, "%s/kmap-trace.XXXXXX", tmp && *tmp ? tmp : P_tmpdir);
+	if (!mkdtemp(dir.s))
+		goto out;
+	if (strcmp(name->s, "-"))
+		buf_fmt(&dir, "/%s", basename(name->s));
+	else
+		buf_fmt(&dir, "/%s.kmap", program_name(main));
+	if (tv_write(dir.s, text, n, &result.unchanged) < 0) {
+		*strrchr(dir.s, '/') = '\0';
+		rmdir(dir.s);
+		goto out;
+	}
+	fprintf(stderr, "kmap-trace: the table is in %s instead\n", dir.s);
+	name->len = 0;
+	buf_str(name, dir.s);
+	r = 0;
+out:
+	buf_free(&dir);
+	return r;
+}
+
 static int
 table_finish(void *arg)
 {
@@ -1906,9 +1945,8 @@ table_finish(void *arg)
 	if (conf.path)
 		buf_str(&name, conf.path);
 	else
-		buf_fmt(&name, "%s.kmap",
-			basename(conf.argv ? conf.argv[0] : main->exe));
-	r = tv_write(name.s, text, n, &result.unchanged);
+		buf_fmt(&name, "%s.kmap", program_name(main));
+	r = write_table(&name, text, n, main);
 	free(text);
 	if (r == 0)
 		result.path = name.s;

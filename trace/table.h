@@ -21,6 +21,8 @@ struct trace_table_conf {
 	 * --attach: then the first process that is seen says its own. */
 	char *const *argv;
 	pid_t pid; /* of --attach, else 0 */
+	/* A table that cannot be written there goes to TMPDIR, which is said. */
+	bool spare;
 	/* Seccomp filters that kmap-trace itself puts on it (--verify). */
 	unsigned int filters;
 };
