@@ -76,8 +76,8 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 
 	kmap_iocall_out(c);
 	if (r > 0 && e->ep == c->ep) {
-		e->pub->tcp_bytes_in += (uint64_t)r;
-		e->pub->tcp_messages_in++;
+		kmap_publish_moved(
+			&e->pub->tcp_bytes_in, &e->pub->tcp_messages_in, r);
 		/* With data in hand the other end has called, too: its name
 		 * stands if it has one. */
 		kmap_pair_tick(e, c->fd);
@@ -188,8 +188,8 @@ kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	if (kmap_unlikely(kmap_tx_gated(e)) && e->ep == c->ep)
 		a_store(&c->ep->tx.nospace, 1u);
 	if (r > 0 && e->ep == c->ep) {
-		e->pub->tcp_bytes_out += (uint64_t)r;
-		e->pub->tcp_messages_out++;
+		kmap_publish_moved(
+			&e->pub->tcp_bytes_out, &e->pub->tcp_messages_out, r);
 	}
 	errno = saved;
 	return r;

@@ -35,6 +35,14 @@ typedef _Atomic uint64_t kmap_a64;
 			(new), memory_order_seq_cst, memory_order_relaxed);    \
 	})
 
+/* Order for the compiler alone: what stands before it is not joined with what
+ * follows. */
+static inline void
+a_compiler_fence(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* Store → load order, the one that x86-64 does not give. */
 static inline void
 a_fence(void)

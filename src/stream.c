@@ -181,8 +181,7 @@ rx_for_good(const struct kmap_ep *ep)
 static void
 took_by_tcp(struct kmap_ent *e, ssize_t n)
 {
-	e->pub->tcp_bytes_in += (uint64_t)n;
-	e->pub->tcp_messages_in++;
+	kmap_publish_moved(&e->pub->tcp_bytes_in, &e->pub->tcp_messages_in, n);
 }
 
 /* Receives by TCP, at most up to the next record. */
@@ -348,7 +347,6 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->rx.ring.shm;
 	ssize_t n = kmap_ring_avail(&ep->rx.ring, op->it.left);
-	struct kmap_pub_conn *pub;
 	kmap_a32 *beat;
 
 	if (n <= 0)
@@ -369,9 +367,8 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 			(op->flags & MSG_TRUNC) != 0);
 	if (n <= 0 || (op->flags & MSG_PEEK))
 		return n;
-	pub = e->pub;
-	pub->ring_bytes_in += (uint64_t)n;
-	pub->ring_messages_in++;
+	kmap_publish_moved(
+		&e->pub->ring_bytes_in, &e->pub->ring_messages_in, n);
 	beat = &ep->link->ctl->side[ep->link->side].beat;
 	a_store(beat, a_load(beat) + 1);
 	kick_space(ep);
@@ -683,8 +680,8 @@ kernel_send(struct kmap_ent *e, int fd, struct kmap_tx_op *op, size_t max)
 			iter_skip(&op->it, (size_t)n);
 	}
 	if (n > 0) {
-		e->pub->tcp_bytes_out += (uint64_t)n;
-		e->pub->tcp_messages_out++;
+		kmap_publish_moved(
+			&e->pub->tcp_bytes_out, &e->pub->tcp_messages_out, n);
 	}
 	return n;
 }
@@ -937,7 +934,6 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op, bool *full)
 	struct kmap_ep *ep = e->ep;
 	size_t want = op->file >= 0 ? op->file_left : op->it.left;
 	ssize_t space = kmap_ring_space(&ep->tx.ring, want), n;
-	struct kmap_pub_conn *pub;
 
 	*full = space == 0;
 	if (space < 0)
@@ -950,9 +946,8 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op, bool *full)
 	else
 		n = kmap_ring_put(&ep->tx.ring, &op->it, (size_t)n);
 	if (n > 0) {
-		pub = e->pub;
-		pub->ring_bytes_out += (uint64_t)n;
-		pub->ring_messages_out++;
+		kmap_publish_moved(
+			&e->pub->ring_bytes_out, &e->pub->ring_messages_out, n);
 		kick_data(ep);
 	}
 	*full = n == space && (size_t)n < want;

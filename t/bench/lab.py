@@ -5,6 +5,7 @@ and tables."""
 
 import ctypes
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -43,6 +44,13 @@ def lo_bytes():
             if name.strip() == "lo":
                 return int(rest.split()[0])
     raise Failed("/proc/net/dev has no lo")
+
+
+def sources():
+    """The library's."""
+    top = os.path.join(HERE, "..", "..")
+    return [path for part in ("src", "emu") for kind in "ch"
+            for path in glob.glob(os.path.join(top, part, "*." + kind))]
 
 
 def cpu_ns(pid):
