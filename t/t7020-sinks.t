@@ -3,7 +3,7 @@
 # (events.c): what is compared is every byte of it.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 need diff "$PYTHON"
-plan 24
+plan 39
 events=$builddir/events
 [ -x "$events" ] || bail_out "events is not built"
 cd "$WORK" || exit 99
@@ -180,6 +180,12 @@ client;syscall 1
 client;writev 1
 END
 
+ok '-e takes the name of a host' golden folded 'endpoint=localhost:53' \
+	'endpoint=localhost' 'endpoint=!listen,127.0.0.1:80' <<'END'
+client;recvmmsg 1
+client;sendto 1
+END
+
 ok '-e takes an endpoint by port' golden folded 'endpoint=:53' <<'END'
 client;recvmmsg 1
 client;sendto 1
@@ -189,6 +195,18 @@ ok '-e takes an endpoint by kind' golden folded 'endpoint=udp,unix' <<'END'
 client;recvmmsg 1
 client;sendmsg 1
 client;sendto 1
+END
+
+ok "-e takes strace's %network" golden folded 'trace=%network' \
+	'!socket,setsockopt,getsockopt,sendto' '!getsockname,shutdown' <<'END'
+client;client!f200;client!f123;__recv_chk 1
+client;client!f200;client!f123;connect 1
+client;recv 1
+client;recvmmsg 1
+client;sendmsg 1
+client;socketpair 1
+server;accept4 1
+server;listen 1
 END
 
 ok 'both kinds of -e must hold' golden folded 'recv,send' 'endpoint=:80' <<'END'
@@ -201,6 +219,14 @@ not_ok "-e refuses a name that is no call" "$events" text got recv,recieve
 like "$("$events" text got recieve 2>&1)" "no call is named 'recieve'" \
 	"and says which"
 not_ok "-e refuses an empty name" "$events" text got recv,
+for e in 80 no.such.host.invalid [::1]x [] :x c3x tpc 127.0.0.1:x; do
+	like "$("$events" text got "endpoint=$e" 2>&1)" \
+		"is no endpoint: an address, a port as :80" \
+		"-e refuses endpoint=$e"
+done
+for e in '#c2' [::1]:80 ::1 @name ./name; do
+	ok "-e takes endpoint=$e" "$events" text got "endpoint=$e"
+done
 
 "$events" json got || fail "the form json"
 cat >lines.py <<'END'

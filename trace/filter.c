@@ -4,15 +4,18 @@
 #include "sinks.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "decode.h"
 
 struct rule {
 	bool not ;
-	char *text; /* what the words point into */
 	char **words;
 	size_t n;
 	struct rule *next;
@@ -37,15 +40,116 @@ append(struct rule **at, struct rule *r)
 	*at = r;
 }
 
+static void
+add_word(struct rule *r, const char *word)
+{
+	r->words = xrealloc(r->words, (r->n + 1) * sizeof(*r->words));
+	r->words[r->n++] = xstrdup(word);
+}
+
+/* strace's class of that name. */
+static bool
+is_class(const char *word)
+{
+	return !strcmp(word, "%network") || !strcmp(word, "%net");
+}
+
+static bool
+in_class(int sys)
+{
+	static const int network[] = {SYS_socket, SYS_socketpair, SYS_bind,
+		SYS_listen, SYS_connect, SYS_accept, SYS_accept4,
+		SYS_getsockname, SYS_getpeername, SYS_getsockopt,
+		SYS_setsockopt, SYS_shutdown, SYS_sendto, SYS_recvfrom,
+		SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg, SYS_recvmmsg};
+
+	for (size_t i = 0; i < sizeof(network) / sizeof(network[0]); i++)
+		if (network[i] == sys)
+			return true;
+	return false;
+}
+
+static bool
+all_digits(const char *s)
+{
+	return *s && !s[strspn(s, "0123456789")];
+}
+
+/* What is no name: a kind, the number of an endpoint, an AF_UNIX name, the
+ * port alone. */
+static bool
+add_plain(struct rule *r, const char *word)
+{
+	bool known = strchr(word, '/') || word[0] == '@' ||
+		(word[0] == ':' && all_digits(word + 1)) ||
+		(word[0] == 'c' && all_digits(word + 1)) ||
+		(word[0] == '#' && word[1] == 'c' && all_digits(word + 2));
+
+	for (int k = TRACE_UNKNOWN; k <= TRACE_FILE; k++)
+		known |= !strcmp(word, trace_kind_name(k));
+	if (known)
+		add_word(r, word);
+	return known;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port", "v6", as the trace has them. */
+static bool
+add_host(struct rule *r, const char *word)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
+	char text[NI_MAXHOST], host[NI_MAXHOST + 16], *name, *port = NULL;
+	bool found = false;
+
+	name = xstrdup(word + (word[0] == '['));
+	if (word[0] == '[') {
+		port = name + strcspn(name, "]");
+		if (*port)
+			*port++ = '\0';
+		if (*port)
+			found = *port++ != ':';
+		else
+			port = NULL;
+	} else if (strchr(name, ':') == strrchr(name, ':')) {
+		port = strchr(name, ':');
+		if (port)
+			*port++ = '\0';
+	}
+	/* A number is a port or nothing; inet_aton takes it for an address. */
+	if (found || !*name || all_digits(name) ||
+		getaddrinfo(name, port, &hints, &list)) {
+		free(name);
+		return false;
+	}
+	for (a = list; a; a = a->ai_next) {
+		const struct sockaddr_in *in = (const void *)a->ai_addr;
+
+		if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text),
+			    NULL, 0, NI_NUMERICHOST))
+			continue;
+		snprintf(host, sizeof(host),
+			a->ai_family == AF_INET6 ? "[%s]" : "%s", text);
+		/* Both families have the port at one place. */
+		if (port)
+			snprintf(host + strlen(host), 16, ":%u",
+				ntohs(in->sin_port));
+		add_word(r, host);
+		found = true;
+	}
+	freeaddrinfo(list);
+	free(name);
+	return found;
+}
+
 int
 trace_filter_add(struct trace_filter *f, const char *expression, char *why,
 	size_t why_size)
 {
 	struct rule *r = xcalloc(1, sizeof(*r));
 	bool endpoints = false;
-	char *s, *word;
+	char *text, *s, *word;
+	int rc = 0;
 
-	r->text = s = xstrdup(expression);
+	text = s = xstrdup(expression);
 	if (*s == '!') {
 		r->not = true;
 		s++;
@@ -60,21 +164,26 @@ trace_filter_add(struct trace_filter *f, const char *expression, char *why,
 		r->not = !r->not ;
 		s++;
 	}
-	while ((word = strsep(&s, ","))) {
-		if (!*word) {
+	while (!rc && (word = strsep(&s, ","))) {
+		rc = -EINVAL;
+		if (!*word)
 			snprintf(why, why_size, "'%s': a name is empty",
 				expression);
-			return -EINVAL;
-		}
-		if (!endpoints && !trace_is_call(word)) {
+		else if (!endpoints && !is_class(word) && !trace_is_call(word))
 			snprintf(why, why_size, "no call is named '%s'", word);
-			return -EINVAL;
-		}
-		r->words = xrealloc(r->words, (r->n + 1) * sizeof(*r->words));
-		r->words[r->n++] = word;
+		else if (endpoints && !add_plain(r, word) && !add_host(r, word))
+			snprintf(why, why_size,
+				"'%s' is no endpoint: an address, a port as "
+				":80, a kind as tcp, or a number as c3",
+				word);
+		else
+			rc = 0;
+		if (!rc && !endpoints)
+			add_word(r, word);
 	}
+	free(text);
 	append(endpoints ? &f->endpoints : &f->calls, r);
-	return 0;
+	return rc;
 }
 
 static bool
@@ -82,7 +191,8 @@ is_call(const char *word, const struct trace_call *c)
 {
 	const char *fn = c->fn ? c->fn : "";
 
-	return !strcmp(word, fn) || !strcmp(word, trace_plain_name(fn)) ||
+	return (is_class(word) && in_class(c->sys)) || !strcmp(word, fn) ||
+		!strcmp(word, trace_plain_name(fn)) ||
 		!strcmp(word, trace_sys_name(c->sys));
 }
 
