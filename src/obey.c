@@ -154,6 +154,13 @@ is_a_childs(const struct kmap_table *t)
 	return parent[0] != '\0' && names(t, parent, "");
 }
 
+/* What the project's own commands inherit is meant for what they run. */
+static bool
+is_tool(const char *exe)
+{
+	return strcmp(exe, "kmap-trace") == 0 || strcmp(exe, "kmap-stat") == 0;
+}
+
 static bool
 is_ours(const struct kmap_table *t, const char *path)
 {
@@ -163,7 +170,7 @@ is_ours(const struct kmap_table *t, const char *path)
 	own_build_id(id, sizeof(id));
 	if (names(t, own, id))
 		return true;
-	if (is_a_childs(t))
+	if (is_a_childs(t) || is_tool(own))
 		kmap_log(KMAP_INFO,
 			"KMAP_TABLE=%s is ignored: it is not for "
 			"%s",

@@ -146,6 +146,85 @@ add_html(const struct trace_opts *o)
 	free(title);
 }
 
+/* The last name of a path. */
+static const char *
+base(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+static char *
+dir_of(const char *path)
+{
+	const char *name = base(path);
+	struct trace_buf b = {0};
+
+	if (name == path)
+		return xstrdup(".");
+	buf_add(&b, path, name - path);
+	return b.s;
+}
+
+static bool
+same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	bool there = !stat(a, &x), both = there && !stat(b, &y);
+	char *dir_a, *dir_b;
+	bool same;
+
+	if (both)
+		return S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+			x.st_ino == y.st_ino;
+	if (there || !stat(b, &y) || strcmp(base(a), base(b)))
+		return false;
+	dir_a = dir_of(a);
+	dir_b = dir_of(b);
+	same = !stat(dir_a, &x) && !stat(dir_b, &y) && x.st_dev == y.st_dev &&
+		x.st_ino == y.st_ino;
+	free(dir_a);
+	free(dir_b);
+	return same;
+}
+
+/* Where the table goes, malloc'ed; NULL: nowhere, or the first program that
+ * --attach sees will name it. */
+static char *
+table_name(const struct trace_opts *o)
+{
+	struct trace_buf b = {0};
+
+	/* Asked for by those who want no table. */
+	if (o->mode == TRACE_TWIN ||
+		(o->table && !strcmp(o->table, "/dev/null")))
+		return NULL;
+	if (o->table)
+		buf_str(&b, o->table);
+	else if (o->argc)
+		buf_fmt(&b, "%s.kmap", base(o->argv[0]));
+	return b.s;
+}
+
+/* Two forms in one file would write over each other. */
+static void
+check_files(const struct trace_opts *o)
+{
+	char *table = table_name(o);
+	const char *const files[] = {table, o->text_file, o->json, o->folded,
+		o->perfetto, o->html, o->summary_file};
+	size_t n = sizeof(files) / sizeof(files[0]);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; files[i] && k < i; k++)
+			if (files[k] && strcmp(files[i], "-") &&
+				same_file(files[k], files[i]))
+				fatal("%s: two outputs cannot be one file",
+					files[i]);
+	free(table);
+}
+
 /* Opens all files: what cannot be written is said before anything runs. */
 static void
 add_sinks(const struct trace_opts *o)
@@ -156,6 +235,7 @@ add_sinks(const struct trace_opts *o)
 		.call = tally_call,
 	};
 
+	check_files(o);
 	trace_sink_add(&count);
 	trace_sink_add(trace_run_sink());
 	if (o->text) {
@@ -178,15 +258,6 @@ add_sinks(const struct trace_opts *o)
 		add_html(o);
 	if (o->summary)
 		add_shown(o, trace_summary_sink(open_out(o->summary_file)));
-}
-
-/* The last name of a path. */
-static const char *
-base(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash && slash[1] ? slash + 1 : path;
 }
 
 /*
@@ -282,7 +353,7 @@ snapshot_finish(void *arg)
 
 /* A table is written beside its place and renamed: can it be? */
 static void
-try_table(const char *path)
+try_table(const char *path, bool named)
 {
 	struct trace_buf tmp = {0};
 	struct stat st;
@@ -293,7 +364,10 @@ try_table(const char *path)
 	buf_fmt(&tmp, "%s.%d", path, getpid());
 	fd = open(tmp.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
-		fatal("%s: %s", path, strerror(errno));
+		fatal("%s: %s%s", path, strerror(errno),
+			named ? ""
+			      : " (-o FILE writes the table elsewhere, "
+				"-o /dev/null writes none)");
 	close(fd);
 	unlink(tmp.s);
 	buf_free(&tmp);
@@ -315,21 +389,21 @@ add_table(const struct trace_opts *o, bool verify)
 		.spare = true,
 		.filters = verify,
 	};
-	struct trace_buf *path = &snapshot.table;
+	char *path = table_name(o);
 
 	snapshot.filters = verify;
-	/* Asked for by those who want no table. */
-	if (o->table && !strcmp(o->table, "/dev/null"))
+	if (!path && o->table)
 		return;
-	if (o->table)
-		buf_str(path, o->table);
-	else if (o->argc)
-		buf_fmt(path, "%s.kmap", base(o->argv[0]));
-	if (path->len && strcmp(path->s, "-"))
-		try_table(path->s);
+	if (path && strcmp(path, "-"))
+		try_table(path, o->table);
 	trace_sink_add(trace_table_sink(&conf));
-	if (!path->len || strcmp(path->s, "-"))
-		trace_sink_add(&parts);
+	if (path && !strcmp(path, "-"))
+		goto out;
+	if (path)
+		buf_str(&snapshot.table, path);
+	trace_sink_add(&parts);
+out:
+	free(path);
 }
 
 static const char *
@@ -482,6 +556,9 @@ report_next(const struct trace_opts *o, const struct trace_program *p)
 		free(command);
 		return;
 	}
+	/* On standard output it is no file to run by. */
+	if (!strcmp(r->path, "-"))
+		return;
 	table = command_line((char *[]){(char *)r->path, NULL});
 	command = command_line(o->argv);
 	/* The library looks for it in the directory of each program. */
@@ -502,8 +579,9 @@ report_table(const struct trace_opts *o, const struct trace_program *p,
 	if (!r || !r->path)
 		return;
 	report_endpoints(p, unseen);
-	say("table: %s%s", r->path,
-		r->unchanged ? " (says the same as before)" : "");
+	if (strcmp(r->path, "-"))
+		say("table: %s%s", r->path,
+			r->unchanged ? " (says the same as before)" : "");
 	report_next(o, p);
 }
 
@@ -539,8 +617,22 @@ report(const struct trace_opts *o, const struct trace_run *r,
 	report_table(o, p, report_unseen(r));
 }
 
-/* Looks at the program before it is started: one that is not there, and one
- * that no library can be preloaded into. */
+/* FILE of an optional argument, which must stand right behind the option, was
+ * taken for the program. */
+static void
+hint_file(const struct trace_opts *o)
+{
+	const char *before = o->argv[-1];
+
+	if (!strcmp(before, "-t") || !strcmp(before, "--trace"))
+		say("a file for -t follows without a blank: -t%s", o->argv[0]);
+	else if (!strcmp(before, "--summary"))
+		say("a file for --summary follows with a \"=\": --summary=%s",
+			o->argv[0]);
+}
+
+/* Looks at the program before it is started: is it there, and of a kind that
+ * a library can be preloaded into? */
 static void
 look(const struct trace_opts *o, struct trace_program *p)
 {
@@ -551,10 +643,10 @@ look(const struct trace_opts *o, struct trace_program *p)
 		p, o->argv[0], getenv("PATH"), why, sizeof(why));
 	if (rc < 0) {
 		say("%s: %s", o->argv[0], why);
+		if (o->argc > 1)
+			hint_file(o);
 		exit(rc == -ENOENT ? 127 : 126);
 	}
-	if (p->obstacle != TRACE_PRELOADS)
-		say("%s", p->sentence);
 }
 
 /*
@@ -587,6 +679,8 @@ trace(const struct trace_opts *o)
 	int status;
 
 	look(o, &p);
+	if (p.obstacle != TRACE_PRELOADS)
+		say("%s", p.sentence);
 	verify = o->verify || p.obstacle != TRACE_PRELOADS;
 	add_sinks(o);
 	add_table(o, verify);
@@ -657,8 +751,10 @@ twin(const struct trace_opts *o)
 	int status;
 
 	look(o, &p);
-	if (p.obstacle != TRACE_PRELOADS)
+	if (p.obstacle != TRACE_PRELOADS) {
+		say("%s: --twin cannot run it on Kmap", p.trouble);
 		return 2;
+	}
 	add_sinks(o);
 	trace_sink_add(twin_sink());
 	status = twin_run(o);

@@ -87,8 +87,9 @@ static const struct argp_option options[] = {
 		"stderr or in FILE",
 		3},
 	{"expr", 'e', "EXPR", 0,
-		"Show only these calls (recv,send), all but these (!close), "
-		"or those on endpoint=127.0.0.1:80; the table stays complete",
+		"Show only these calls (recv,send,%network), all but these "
+		"(!close), or those on endpoint=127.0.0.1:80; the table stays "
+		"complete",
 		3},
 	{"string-limit", 's', "BYTES", 0,
 		"How much of a buffer is shown (default 32, at most 1024)", 3},
@@ -145,6 +146,21 @@ add_filter(struct argp_state *state, const char *arg)
 		argp_error(state, "-e: %s", why);
 }
 
+/* A file, which is written once. -t=FILE and -o=FILE are --trace=FILE's and
+ * --output=FILE's confused with it. */
+static void
+set_file(struct argp_state *state, const char **file, bool again,
+	const char *option, const char *arg)
+{
+	if (again || *file)
+		argp_error(state, "%s was given twice", option);
+	if (arg && arg[*arg == '='] == '\0')
+		argp_error(state, "%s: the file has no name", option);
+	if (arg && *arg == '=' && option[1] != '-')
+		argp_error(state, "%s: write %s%s", option, option, arg + 1);
+	*file = arg;
+}
+
 /* All that is left are operands: argp hands out the first. */
 static void
 take_program(struct argp_state *state)
@@ -177,13 +193,29 @@ take_operand(struct argp_state *state, char *arg)
 	}
 }
 
+/* Whether anything was asked for that only a run can show. */
+static bool
+shows(const struct trace_opts *o)
+{
+	return o->text || o->json || o->folded || o->perfetto || o->html ||
+		o->summary || o->filter || o->data != DEFAULT_DATA;
+}
+
 static void
 check(struct argp_state *state)
 {
 	const struct trace_opts *o = state->input;
+	bool tables = o->mode == TRACE_MERGE || o->mode == TRACE_CHECK ||
+		o->mode == TRACE_DIFF;
 
 	if (o->drive && o->mode != TRACE_TWIN)
 		argp_error(state, "--drive is the load of --twin");
+	if (tables && (shows(o) || o->verify))
+		argp_error(state,
+			"--merge, --check and --diff run nothing that could "
+			"be shown");
+	if (o->table && (o->mode == TRACE_CHECK || o->mode == TRACE_DIFF))
+		argp_error(state, "--check and --diff write no table");
 	switch (o->mode) {
 	case TRACE_TWIN:
 		if (o->table || o->verify)
@@ -196,11 +228,16 @@ check(struct argp_state *state)
 			argp_error(state, "no program named");
 		break;
 	case TRACE_ATTACH:
+		if (o->verify)
+			argp_error(state,
+				"--attach puts no recorder in: --verify has "
+				"nothing to compare");
 		break;
 	case TRACE_MERGE:
 		if (!o->argc || !o->table)
 			argp_error(state,
-				"--merge takes -o TABLE and the tables to join");
+				"--merge takes -o TABLE (-o - is standard "
+				"output) and the tables to join");
 		break;
 	case TRACE_CHECK:
 		if (!o->argc)
@@ -220,13 +257,15 @@ parse_opt(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'o':
-		o->table = arg;
+		set_file(state, &o->table, false, "-o", arg);
 		break;
 	case 't':
+		set_file(state, &o->text_file, o->text, "-t", arg);
 		o->text = true;
-		o->text_file = arg;
 		break;
 	case 'p':
+		if (o->pid)
+			argp_error(state, "one process is attached to");
 		set_mode(state, TRACE_ATTACH);
 		o->pid = number(state, arg, "process id", 1, 1 << 22);
 		break;
@@ -243,20 +282,20 @@ parse_opt(int key, char *arg, struct argp_state *state)
 	case 'f':
 		break;
 	case KEY_JSON:
-		o->json = arg;
+		set_file(state, &o->json, false, "--json", arg);
 		break;
 	case KEY_FOLDED:
-		o->folded = arg;
+		set_file(state, &o->folded, false, "--folded", arg);
 		break;
 	case KEY_PERFETTO:
-		o->perfetto = arg;
+		set_file(state, &o->perfetto, false, "--perfetto", arg);
 		break;
 	case KEY_HTML:
-		o->html = arg;
+		set_file(state, &o->html, false, "--html", arg);
 		break;
 	case KEY_SUMMARY:
+		set_file(state, &o->summary_file, o->summary, "--summary", arg);
 		o->summary = true;
-		o->summary_file = arg;
 		break;
 	case KEY_VERIFY:
 		o->verify = true;
