@@ -91,6 +91,7 @@ address(unsigned int arg, const char *text)
 	} while (0)
 
 static const struct trace_stack *next_stack;
+static uint32_t next_made;
 static int next_err;
 static enum trace_escape next_escape;
 
@@ -108,6 +109,7 @@ emit(const struct trace_process *p, const char *fn, int sys, int fd,
 		.sys = sys,
 		.fd = fd,
 		.ep = ep,
+		.made = next_made,
 		.nargs = nargs,
 		.ret = ret,
 		.err = next_err,
@@ -122,6 +124,7 @@ emit(const struct trace_process *p, const char *fn, int sys, int fd,
 	clock_ns += 2000;
 	nitems = 0;
 	next_err = 0;
+	next_made = 0;
 	next_escape = TRACE_COVERED;
 	next_stack = NULL;
 }
@@ -256,6 +259,7 @@ accepts(void)
 	e.listener = listener;
 	trace_emit_endpoint(&e);
 	address(1, "127.0.0.1:4711");
+	next_made = accepted;
 	CALL(&server, "accept4", SYS_accept4, 6, listener, 9, 6, 0x7000, 0x7004,
 		SOCK_CLOEXEC);
 	CALL(&server, "close", SYS_close, 9, accepted, 0, 9);

@@ -30,7 +30,7 @@ connect(3<#c1 TCP:[127.0.0.1:4711->127.0.0.1:80]>, {sa_family=AF_INET, sin_port=
 getsockopt(3<#c1>, SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]) = 0
 fcntl64(3<#c1>, F_GETFL) = 0x802 (flags O_RDWR|O_NONBLOCK)
 fcntl64(3<#c1>, F_SETFL, O_RDWR|O_NONBLOCK) = 0
-fcntl(3<#c1>, F_DUPFD_CLOEXEC, 10) = 10
+fcntl(3<#c1>, F_DUPFD_CLOEXEC, 10) = 10<#c1>
 getsockname(3<#c1>, {sa_family=AF_INET, sin_port=htons(4711), sin_addr=inet_addr("127.0.0.1")}, [16]) = 0
 [pid 200] +++ /usr/bin/server +++
 [pid 100] send(3<#c1>, "GET /\377\0011\r\n\"", 11, MSG_DONTWAIT|MSG_NOSIGNAL) = 11 #1
@@ -45,8 +45,8 @@ getsockname(3<#c1>, {sa_family=AF_INET, sin_port=htons(4711), sin_addr=inet_addr
 [pid 100] shutdown(3<#c1>, SHUT_WR) = 0
 [pid 100] fclose(0x5550 /* 3<#c1> */) = 0
 [pid 200] listen(6<#c2 TCPv6:[[::]:80 listening]>, 128) = 0
-[pid 200] accept4(6<#c2>, {sa_family=AF_INET, sin_port=htons(4711), sin_addr=inet_addr("127.0.0.1")}, [28], SOCK_CLOEXEC) = 9
-[pid 200] close(9<#c3 TCPv6:[127.0.0.1:80->127.0.0.1:4711]>) = 0
+[pid 200] accept4(6<#c2>, {sa_family=AF_INET, sin_port=htons(4711), sin_addr=inet_addr("127.0.0.1")}, [28], SOCK_CLOEXEC) = 9<#c3 TCPv6:[127.0.0.1:80->127.0.0.1:4711]>
+[pid 200] close(9<#c3>) = 0
 [pid 100] poll([{fd=3<#c1>, events=POLLIN|POLLRDHUP}, {fd=5, events=POLLOUT}], 2, -1) = 1 ([{fd=3, revents=POLLIN}])
 [pid 100] poll([{fd=3<#c1>, events=POLLIN|POLLRDHUP}, {fd=5, events=POLLOUT}], 2, 10) = 0 (Timeout)
 [pid 100] select(6, [3<#c1>], [5], NULL, {tv_sec=0, tv_usec=250000}) = 1 (in [3])

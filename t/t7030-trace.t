@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 67
+plan 68
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -108,7 +108,7 @@ send(3<#c2>, "GET /10 HTTP/1.0\r\n\r\n", 20, 0) = 20
 recv(3<#c2>, "HTTP/1.1 200 OK\r\nServer: tiny\r\nC"..., 4096, 0) = 122
 recv(3<#c2>, "", 4096, 0) = 0
 shutdown(3<#c2>, SHUT_WR) = 0
-fcntl64(3<#c2>, F_DUPFD_CLOEXEC, 0) = 4
+fcntl64(3<#c2>, F_DUPFD_CLOEXEC, 0) = 4<#c2>
 getsockname(4<#c2>, {sa_family=AF_INET, sin_port=htons(N), sin_addr=inet_addr("127.0.0.1")}, [16]) = 0
 ioctl(4<#c2>, FIONBIO, [0]) = 0
 close(3<#c2>) = 0
@@ -168,6 +168,18 @@ connect {sa_family=AF_UNSPEC}
 bind {sa_family=AF_UNIX}
 END
 ok "an address has its own family" diff want seen
+
+cat >accepts.py <<'END'
+import socket
+l = socket.socket()
+l.bind(("127.0.0.1", 0))
+l.listen()
+c = socket.create_connection(l.getsockname())
+a = l.accept()
+END
+"$trace" -q -tgot -o t.kmap "$PYTHON" accepts.py
+like "$(grep '^accept' got)" ' = [0-9]+<#c[0-9]+ TCP:\[127.0.0.1:.*\]>' \
+	"what accept returned"
 
 "$trace" -o unused.kmap "$PYTHON" -c 'import socket
 socket.socket().close()' 2>err

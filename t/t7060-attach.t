@@ -3,7 +3,7 @@
 # does not notice when kmap-trace is killed; what cannot be attached to.
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 private_net "$@"
-need strace
+need strace curl
 need_module tomllib
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
 trace=$KMAP_TRACE
@@ -11,7 +11,7 @@ unset KMAP_TRACE
 busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 25
+plan 26
 
 # until COMMAND...: holds within some seconds
 until_ok()
@@ -178,6 +178,22 @@ until_ok grep -q "TracerPid:	[1-9]" /proc/"$prog"/status
 ok "kmap-trace killed: nobody traces the program soon" until_ok untraced
 echo >&"$GO"
 ok "which goes on" until_ok grep -q "done" two.out
+
+## A server
+
+free_port port
+start tiny plain_env "$builddir/tiny" "$port"
+wait_port "$port" tiny || bail_out "tiny does not listen"
+"$trace" -q --attach "$(pid_of tiny)" -ttext -o - >out 2>err &
+pid=$!
+until_ok grep -q "TracerPid:	[1-9]" /proc/"$(pid_of tiny)"/status
+curl -s "http://127.0.0.1:$port/10" >/dev/null
+until_ok grep -q '^accept4\?(' text
+kill -TERM $pid
+wait $pid
+like "$(grep -m1 -E '^accept4?\(.* = [0-9]' text)" \
+	" = [0-9]+<#c[0-9]+ TCP:\[127.0.0.1:$port->127.0.0.1:[0-9]+\]>" \
+	"what accept returned"
 
 ## What cannot be attached to
 

@@ -1454,6 +1454,17 @@ returns_fd(const struct trace_call *c, const char *name)
 	return false;
 }
 
+/* The endpoint of the fd returned: a copy's is its original's. */
+static uint32_t
+made_of(const struct trace_call *c, const char *name)
+{
+	if (c->made)
+		return c->made;
+	if (!strncmp(name, "dup", 3) || !strcmp(name, "fcntl"))
+		return c->ep;
+	return ep_of(c, (int)c->ret);
+}
+
 static void
 put_select_back(struct writer *w, const struct trace_item *it)
 {
@@ -1508,7 +1519,7 @@ trace_decode_ret(struct trace_buf *b, const struct trace_call *c,
 		return;
 	}
 	if (c->ret >= 0 && returns_fd(c, name)) {
-		put_fd(&w, (int)c->ret, ep_of(c, (int)c->ret));
+		put_fd(&w, (int)c->ret, made_of(c, name));
 		return;
 	}
 	if (!strcmp(name, "fcntl") &&

@@ -63,6 +63,7 @@ struct map {
 struct cursor {
 	uint64_t tail, told, sure, seen;
 	uint64_t key; /* the time of the next record */
+	uint32_t born; /* the endpoint that its thread told of last */
 };
 
 struct trace_drain {
@@ -735,8 +736,24 @@ take_item(struct trace_drain *d, const struct kt_rec *rec, struct items *it,
 	it->n++;
 }
 
+/* What accept returned, which its thread has told of just before; or 0. */
+static uint32_t
+accepted(struct trace_drain *d, const struct kt_rec *rec, uint32_t born)
+{
+	uint32_t id = endpoint_id(d, born);
+	const struct trace_endpoint *e = trace_endpoint_by_id(id);
+
+	if (rec->ret < 0 || (rec->sys != SYS_accept && rec->sys != SYS_accept4))
+		return 0;
+	return e && e->origin == TRACE_BY_ACCEPT &&
+			e->listener == endpoint_id(d, rec->ep)
+		? id
+		: 0;
+}
+
 static void
-take_call(struct trace_drain *d, const struct kt_rec *rec, size_t left)
+take_call(struct trace_drain *d, const struct kt_rec *rec, size_t left,
+	uint32_t born)
 {
 	const uint64_t *args = (const uint64_t *)(rec + 1);
 	struct image *i = image(d, rec->process);
@@ -772,6 +789,7 @@ take_call(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 	c.sys = rec->sys;
 	c.fd = rec->fd;
 	c.ep = endpoint_id(d, rec->ep);
+	c.made = accepted(d, rec, born);
 	c.nargs = rec->nargs;
 	memcpy(c.args, args, 8 * rec->nargs);
 	c.ret = rec->ret;
@@ -916,7 +934,8 @@ take(struct trace_drain *d, uint32_t i)
 	len -= sizeof(*rec);
 	switch (rec->type) {
 	case KT_CALL:
-		take_call(d, rec, len);
+		take_call(d, rec, len, c->born);
+		c->born = 0;
 		break;
 	case KT_PROCESS:
 		take_process(d, rec, len);
@@ -926,6 +945,7 @@ take(struct trace_drain *d, uint32_t i)
 		break;
 	case KT_ENDPOINT:
 		take_endpoint(d, rec, len);
+		c->born = rec->ep;
 		break;
 	default:
 		break;

@@ -150,6 +150,7 @@ struct trace_call {
 	int sys; /* the syscall it stands for (SYS_recvfrom), or -1 */
 	int fd; /* the fd it is about, or -1 */
 	uint32_t ep; /* its endpoint, or 0 */
+	uint32_t made; /* the endpoint that accept returned, or 0 */
 	uint8_t nargs;
 	uint64_t args[6];
 	int64_t ret;

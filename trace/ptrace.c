@@ -408,6 +408,8 @@ tell_call(struct tracee *t, struct tcall *c, int64_t ret)
 		w.fd = w.ret;
 		w.ep = fds_endpoint(t, w.fd);
 	}
+	if (w.ret >= 0 && (c->nr == SYS_accept || c->nr == SYS_accept4))
+		w.made = fds_endpoint(t, w.ret);
 	memcpy(w.args, c->args, sizeof(w.args));
 	tracer_announce(t->image);
 	tracer_begin(WIRE_CALL);

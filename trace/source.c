@@ -734,6 +734,7 @@ emit(struct trace_ptrace *x, struct seen *s, const char *body, size_t len)
 	c.sys = w.nr;
 	c.fd = w.fd;
 	c.ep = endpoint_id(x, w.ep);
+	c.made = endpoint_id(x, w.made);
 	c.nargs = w.nargs;
 	memcpy(c.args, w.args, sizeof(c.args));
 	c.ret = w.ret;

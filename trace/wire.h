@@ -79,6 +79,7 @@ struct wire_call {
 	uint64_t args[6];
 	int64_t ret;
 	uint64_t pc;
+	uint32_t made; /* endpoint of what accept returned */
 	uint16_t err;
 	uint8_t nargs, nitems;
 	uint32_t nframes;
