@@ -200,6 +200,13 @@ skip()
 	echo "ok $((++tap_run)) - $2 # SKIP $1"
 }
 
+# lacking WHY NAME: a check that needs what bootstrap would have installed
+lacking()
+{
+	[ "${CI-}" != true ] || bail_out "$1"
+	skip "$@"
+}
+
 # The end of a test.
 finish()
 {

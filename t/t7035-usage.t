@@ -99,7 +99,7 @@ if echo 'int main(void) { return 0; }' |
 library can be preloaded into it: --twin cannot run it on Kmap" \
 		"--twin says what it does not do"
 else
-	skip "no static libc here" "--twin says what it does not do"
+	lacking "no static libc here" "--twin says what it does not do"
 fi
 
 "$trace" -q -o net.kmap "${net[@]}"

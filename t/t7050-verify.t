@@ -136,7 +136,7 @@ os.waitpid(os.posix_spawnp("./static", ["./static", "kid"], os.environ), 0)
 	is "$(grep -c "$unseen" err)" 0 "with --verify it is seen"
 else
 	for c in 1 2 3 4 5 6 7 8 9 10 11; do
-		skip "no static libc here" "static"
+		lacking "no static libc here" "static"
 	done
 fi
 
@@ -275,8 +275,10 @@ for mark in "chmod u+s" "setcap cap_net_bind_service+ep"; do
 	rm -f marked
 	if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null ||
 		! cp "$(readlink -f "$PYTHON")" marked || ! $mark marked; then
+		without=skip
+		command -v ${mark%% *} >/dev/null || without=lacking
 		for c in 1 2 3; do
-			skip "not root, or no $mark" "$mark"
+			$without "not root, or no $mark" "$mark"
 		done
 		continue
 	fi
@@ -318,7 +320,7 @@ if [ -e static ]; then
 	like "$?, $(<err)" "^1, .*linked statically.*does not permit" \
 		"a static program without ptrace(2)"
 else
-	skip "no static libc here" "a static program without ptrace(2)"
+	lacking "no static libc here" "a static program without ptrace(2)"
 fi
 
 finish

@@ -67,7 +67,7 @@ browser=$("$PYTHON" -c 'import sys; sys.path.insert(0, sys.argv[1])
 import browser; print(browser.find() or "")' "$srcdir/trace")
 if [ -z "$browser" ]; then
 	for ((i = 0; i < checks; i++)); do
-		skip "no Chromium here" "in the browser"
+		lacking "no Chromium here" "in the browser"
 	done
 else
 	before=$tap_run

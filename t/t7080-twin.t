@@ -62,7 +62,7 @@ then
 	said "$moved" "redis: by shared memory"
 else
 	for i in equal compared moved; do
-		skip "no redis here" "redis: $i"
+		lacking "no redis here" "redis: $i"
 	done
 fi
 
@@ -79,7 +79,7 @@ if command -v nginx >/dev/null; then
 	said "$moved" "nginx: by shared memory"
 else
 	for i in equal compared moved; do
-		skip "no nginx here" "nginx: $i"
+		lacking "no nginx here" "nginx: $i"
 	done
 fi
 
