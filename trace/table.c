@@ -727,8 +727,11 @@ libc_function(const struct trace_call *c, char *buf, size_t size)
 	}
 }
 
-/* What it means for TCP endpoints that move; DESIGN: the library covers
- * syscall(2), and closes inside libc show when the number comes back. */
+/*
+ * What it means for TCP endpoints that move; DESIGN: closes inside libc show
+ * when the number comes back. The library covers syscall(2) as the recorder
+ * does: a call that passed the one by passes the other by.
+ */
 static bool
 escape_matters(const struct trace_call *c)
 {
@@ -737,8 +740,8 @@ escape_matters(const struct trace_call *c)
 	switch (c->escape) {
 	case TRACE_LIBC:
 		return bytes || wait;
+	case TRACE_RAW:
 	case TRACE_INLINE:
-		return true;
 	case TRACE_URING:
 		return true;
 	default:
