@@ -596,7 +596,11 @@ take_endpoint(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 	/* It is a listener for good, and as it first came to be. */
 	if (k->kind && !(t->kind == TRACE_LISTEN && k->kind == TRACE_TCP))
 		t->kind = k->kind;
-	if (k->origin && !t->origin)
+	/* ptrace may have met it before, and not known the call that made it. */
+	if (k->origin &&
+		(!t->origin ||
+			(t->origin == TRACE_BY_ESCAPE &&
+				k->origin <= TRACE_BY_ACCEPT)))
 		t->origin = k->origin;
 	if (k->domain >= 0 && !t->domain) {
 		t->domain = k->domain;
