@@ -25,6 +25,7 @@ TRACE_TESTS = \
 	t7020-sinks.t \
 	t7030-trace.t \
 	t7035-usage.t \
+	t7037-completion.t \
 	t7040-elf.t \
 	t7050-verify.t \
 	t7055-unseen.t \
