@@ -4,8 +4,10 @@
 # when kmap-trace or its tracer is killed.
 # Limit: 240 s
 . "${srcdir:-$(dirname "$0")}/lib.sh"
+. "$srcdir/programs/lib.sh"
+. "$srcdir/programs/nginx.sh"
 private_net "$@"
-need strace "$CC" "$PYTHON"
+need strace curl nginx redis-server redis-benchmark "$CC" "$PYTHON"
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -14,7 +16,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 59
+plan 61
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -322,5 +324,58 @@ if [ -e static ]; then
 else
 	lacking "no static libc here" "a static program without ptrace(2)"
 fi
+
+## Real programs: the same run by strace and by the recorder alone
+
+# Whose fd it is strace says by -yy; what the recorder itself asks of sockets
+# is left out.
+cat >compare.py <<'END'
+import collections, json, re, sys
+own = {"getsockopt", "getsockname", "getpeername"}
+theirs, ours = collections.Counter(), collections.Counter()
+for line in open("st", errors="replace"):
+    m = re.match(r"\d+ +(\w+)\(\d+<TCP", line)
+    if m and m[1] not in own:
+        theirs[m[1]] += 1
+for line in open("log"):
+    c = json.loads(line)
+    if (c["type"] == "call" and c["kind"] in ("tcp", "listen") and
+            c["sys"] not in own | {"socket"}):
+        ours[c["sys"]] += 1
+print("strace:", *("%s %d" % i for i in sorted(theirs.items())))
+print("recorded:", *("%s %d" % i for i in sorted(ours.items())))
+sys.exit(ours != theirs or not set(sys.argv[1:]) <= set(theirs))
+END
+
+# both NAME PROGRAM...: it is started under the two
+both()
+{
+	local name=$1
+	shift
+	rm -f st log
+	start "$name" plain_env "$trace" -q --json log -o both.kmap \
+		strace -f -yy -o st "$@"
+	wait_port "$port" "$name"
+}
+
+free_port port
+both redis redis-server --port "$port" --save '' --dir "$WORK"
+redis-benchmark -p "$port" -n 500 -c 10 -t set,get,lrange_100 -q >out 2>&1
+redis-cli -p "$port" shutdown nosave
+ended redis 20
+ok "redis: read, write, close … as often as strace says" \
+	"$PYTHON" compare.py accept4 read write close
+
+free_port port
+head -c 300000 /dev/zero >file
+nginx_conf "$WORK/n.conf" "$port" "root $WORK;"
+both nginx nginx -e n.err -c "$WORK/n.conf"
+for i in 1 2 3 4 5; do
+	curl -s "http://127.0.0.1:$port/file" "http://127.0.0.1:$port/none" >out
+done
+kill -QUIT "$(<n.d/pid)"
+ended nginx 20
+ok "nginx: its two workers, too" \
+	"$PYTHON" compare.py accept4 recvfrom writev sendfile ioctl close
 
 finish
