@@ -1,6 +1,7 @@
 #!/bin/bash
 # What is installed serves alone: tables and kmap-stat with the installed
-# commands and libraries, while the directories that these were built in are
+# commands and libraries (the other programs of t71 with KMAP_LONG=1), while the
+# directories that these were built in are
 # out of sight; and the manual's options from another directory.
 # Limit: 300 s
 . "${srcdir:-$(dirname "$0")}/lib.sh"
@@ -47,6 +48,11 @@ tests()
 }
 ok "nginx, redis, memcached, haproxy, curl and wrk by their tables" \
 	tests t7110-tables-servers.t
+if [ -n "${KMAP_LONG-}" ]; then
+	ok "Flask, gunicorn and uvicorn" tests t7100-tables-python.t
+	ok "node and Java" tests t7120-tables-runtimes.t
+	ok "Envoy" tests t7130-tables-envoy.t
+fi
 
 # Every option that --help names, from a directory of its own, by bare name.
 PATH=$KMAP_PREFIX/bin:$PATH
