@@ -1,8 +1,8 @@
 #!/bin/bash
 # What is installed serves alone: tables and kmap-stat with the installed
-# commands and libraries (the other programs of t71 with KMAP_LONG=1), while the
-# directories that these were built in are
-# out of sight; and the manual's options from another directory.
+# commands and libraries (all programs of t71 with KMAP_LONG=1), while the
+# directories that these were built in are out of sight; and the manual's
+# options from another directory.
 # Limit: 300 s
 . "${srcdir:-$(dirname "$0")}/lib.sh"
 
