@@ -8,6 +8,9 @@
 
 #include "sys.h"
 
+/* What a pipe holds is no long send, however much may be spliced. */
+#define PIPE_HOLDS (64u << 10)
+
 /* fd is an end of a pipe, and not the wrong one; its flags. */
 static bool
 pipe_end(int fd, int wrong, int *fl)
@@ -80,7 +83,8 @@ kmap_splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 					(fl & O_NONBLOCK ? SPLICE_F_NONBLOCK
 							 : 0));
 		if (kmap_fd_ent(out) != NULL && pipe_end(in, O_WRONLY, &fl) &&
-			!kmap_tx_kernel(&c, out, n))
+			!kmap_tx_kernel(
+				&c, out, kmap_min(n, (size_t)PIPE_HOLDS)))
 			return kmap_splice_out(&c, in, n, flags);
 	}
 	return kmap_spliced(&c,

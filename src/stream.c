@@ -1209,10 +1209,18 @@ kmap_tx_answer(struct kmap_ent *e)
 		return false;
 	kmap_lock(&ep->tx.lock);
 	if (ep->link != NULL) {
+		int fd = e->carrier >= 0 ? e->carrier : e->fd;
+		uint64_t debt;
+
 		if (kmap_tx_on_ring(ep))
 			kmap_dir_bounce(ep);
-		owes = kmap_dir_repay(
-			       ep, e->carrier >= 0 ? e->carrier : e->fd) != 0;
+		debt = ep->tx.bounce_to - ep->tx.bounce_from;
+		owes = kmap_dir_repay(ep, fd) != 0;
+		/* It has closed with these bytes unread: they met a reset, of
+		 * which the kernel tells as EPIPE only, after the FIN. */
+		if (debt != 0 && !owes &&
+			(kmap_sys_poll1(fd, 0) & (POLLERR | POLLHUP)))
+			a_store(&ep->pending, (uint32_t)ECONNRESET);
 	}
 	kmap_unlock(&ep->tx.lock);
 	return owes;
