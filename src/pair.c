@@ -367,7 +367,6 @@ finish(struct kmap_ent *e, int fd, struct kmap_link *l, uint32_t slot,
 		a_store(&e->wait_seen, 1u);
 	if (a_load(&e->wait_seen))
 		a_store(&l->wait_seen, 1u);
-	kmap_consent_try(e, fd);
 }
 
 void
@@ -608,13 +607,14 @@ claimed(struct kmap_ent *e, int fd)
 		name_drop(e);
 		e->ep->translated = translated;
 		finish(e, fd, o.link, o.slot, o.gen);
+		kmap_consent_try(e, fd);
 		a_sub(&o.link->refs, 1u);
 		return true;
 	}
 	return false;
 }
 
-static void greeted(struct kmap_ent *e, int fd);
+static void greeted(struct kmap_ent *e, int fd, bool called);
 
 static struct kmap_link *
 link_to_join(const struct kmap_ent *e)
@@ -642,7 +642,7 @@ others_greeted(const struct kmap_ent *e)
 			o->join == 0 && o->rdv_fd >= 0 &&
 			a_load(&o->ep->stage) == KMAP_OFFERED &&
 			kmap_kin_alone(o->ep))
-			greeted(o, o->fd);
+			greeted(o, o->fd, false);
 		kmap_unlock(&o->ep->lock);
 	}
 }
@@ -681,9 +681,11 @@ join(struct kmap_ent *e)
 	kmap_unlock(&kmap_links_lock);
 }
 
-/* An acceptor connected to our name: its greeting makes the link. */
+/* An acceptor connected to our name: its greeting makes the link. called: by a
+ * call on this very connection; else its thread may sleep in poll, where the
+ * kernel alone can wake it, and consents by its next call. */
 static void
-greeted(struct kmap_ent *e, int fd)
+greeted(struct kmap_ent *e, int fd, bool called)
 {
 	struct kmap_msg m;
 	struct kmap_link *l = NULL;
@@ -761,6 +763,8 @@ greeted(struct kmap_ent *e, int fd)
 	e->preconsent = false;
 	kmap_link_publish(l);
 	finish(e, fd, l, slot, 1);
+	if (called)
+		kmap_consent_try(e, fd);
 	return;
 refuse:
 	kmap_log(KMAP_WARN, "fd %d: a greeting of uid %u is refused", fd,
@@ -825,7 +829,7 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 	if (kmap_unlikely(e->join != 0))
 		join(e);
 	if (e->rdv_fd >= 0 && (tick < 256 + e->next_try || tick % 16 == 0))
-		greeted(e, fd);
+		greeted(e, fd, true);
 }
 
 /* ---- the acceptor ---- */
@@ -901,6 +905,7 @@ claim(struct kmap_ent *e, int fd)
 	if (l == NULL)
 		return false;
 	finish(e, fd, l, slot, gen);
+	kmap_consent_try(e, fd);
 	a_sub(&l->refs, 1u);
 	return true;
 }
@@ -1050,6 +1055,7 @@ greet(struct kmap_ent *e, int fd)
 	KMAP_TESTPOINT("rendezvous-sent", fd);
 	kmap_link_publish(l);
 	finish(e, fd, l, 0, 1);
+	kmap_consent_try(e, fd);
 }
 
 static void
@@ -1190,7 +1196,7 @@ kmap_pair_look(struct kmap_ent *e, int fd)
 	if (a_load(&ep->stage) == KMAP_OFFERED && !e->closing &&
 		kmap_kin_alone(ep) && !(e->noffers > 0 && claimed(e, fd)) &&
 		e->rdv_fd >= 0)
-		greeted(e, fd);
+		greeted(e, fd, true);
 	kmap_unlock(&ep->lock);
 }
 

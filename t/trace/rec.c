@@ -572,7 +572,7 @@ cuts(void)
 	signal(SIGUSR1, leave);
 	for (int i = 0; i < n; i++) {
 		want(!pthread_create(&t, NULL, way[i], NULL), "thread");
-		usleep(20000);
+		usleep(100000);
 		if (i < n - 1)
 			pthread_cancel(t);
 		else
