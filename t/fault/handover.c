@@ -8,6 +8,7 @@
  *		parent has given up the link meanwhile
  *	atfork	handlers of pthread_atfork(3) open, use and close connections
  *		and epoll sets, before and after the fork, on both sides
+ *	pairer	a thread pairs another one's connection, which sleeps in poll
  *	cancel	a thread is cancelled in a blocking call, then the connection
  *		is closed: the peer sees the end
  */
@@ -289,6 +290,52 @@ atfork(void)
 	}
 }
 
+/* ---- pairer ---- */
+
+static void *
+waits_in_poll(void *arg)
+{
+	struct pollfd f = {*(int *)arg, POLLIN, 0};
+	char c;
+
+	if (poll(&f, 1, LIMIT_S / 2 * 1000) != 1 || recv(f.fd, &c, 1, 0) != 1)
+		die("nobody woke the poll");
+	asks(f.fd, 40);
+	return NULL;
+}
+
+static void
+pairer(void)
+{
+	pid_t to = child();
+	pthread_t t;
+	char c = 'p';
+	int a, b;
+
+	if (to == 0) {
+		a = accept(l, NULL, NULL);
+		if (recv(a, &c, 1, 0) != 1)
+			die("recv");
+		b = accept(l, NULL, NULL);
+		answers(b, 40);
+		if (send(a, &c, 1, MSG_NOSIGNAL) != 1)
+			die("send");
+		answers(a, 40);
+		_exit(0);
+	}
+	close(l);
+	a = connected_to(at, LIMIT_S);
+	if (send(a, &c, 1, 0) != 1 ||
+		pthread_create(&t, NULL, waits_in_poll, &a) != 0)
+		die("a");
+	/* The server has greeted it, and nobody has looked. */
+	usleep(50000);
+	b = connected_to(at, LIMIT_S);
+	asks(b, 40);
+	pthread_join(t, NULL);
+	ends_well(to, "the server");
+}
+
 /* ---- cancel ---- */
 
 static void *
@@ -351,6 +398,8 @@ main(int argc, char **argv)
 		closer();
 	else if (strcmp(how, "grave") == 0)
 		grave();
+	else if (strcmp(how, "pairer") == 0)
+		pairer();
 	else if (strcmp(how, "cancel") == 0)
 		cancel();
 	else
