@@ -24,26 +24,33 @@ deadline(const struct timespec *t)
 	return now + (uint64_t)t->tv_sec * 1000000000u + t->tv_nsec;
 }
 
-/* Whether some of it is to be answered from user space. What the kernel
+/* Whether some of it may have to be answered from user space. What the kernel
  * refuses as a whole is left to it. */
 static bool
-concerns(struct pollfd *fds, nfds_t n)
+possible(struct pollfd *fds, nfds_t n)
 {
 	return kmap_conf.upgrade != KMAP_NEVER && n > 0 &&
 		n <= KMAP_FD_CHUNK * KMAP_FD_CHUNKS && kmap_probe(fds) &&
-		kmap_probe((char *)(fds + n) - 1) && !kmap_vfork_child() &&
-		kmap_wait_concerns(fds, n);
+		kmap_probe((char *)(fds + n) - 1) && !kmap_vfork_child();
 }
 
 int
 kmap_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	struct timespec t = {timeout / 1000, timeout % 1000 * 1000000L};
+	unsigned int mark = KMAP_POLLED_NONE;
+	bool may = possible(fds, n);
+	int r;
 
-	if (concerns(fds, n))
+	if (may &&
+		(kmap_wait_concerns(fds, n) ||
+			(timeout != 0 &&
+				!kmap_polled_enter(fds, n, true, &mark))))
 		return kmap_wait_fds(
 			fds, n, deadline(timeout < 0 ? NULL : &t), NULL);
-	return kmap_ret(kmap_real.poll(fds, n, timeout));
+	r = kmap_ret(kmap_real.poll(fds, n, timeout));
+	kmap_polled_leave(mark);
+	return r;
 }
 
 KMAP_EXPORT int
@@ -58,12 +65,20 @@ int
 kmap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 	const sigset_t *mask)
 {
-	if (concerns(fds, n) &&
+	bool may = possible(fds, n) &&
 		(timeout == NULL ||
 			(timeout->tv_sec >= 0 &&
-				(unsigned long)timeout->tv_nsec < 1000000000)))
+				(unsigned long)timeout->tv_nsec < 1000000000));
+	unsigned int mark = KMAP_POLLED_NONE;
+	int r;
+
+	if (may &&
+		(kmap_wait_concerns(fds, n) ||
+			!kmap_polled_enter(fds, n, true, &mark)))
 		return kmap_wait_fds(fds, n, deadline(timeout), mask);
-	return kmap_ret(kmap_real.ppoll(fds, n, timeout, mask));
+	r = kmap_ret(kmap_real.ppoll(fds, n, timeout, mask));
+	kmap_polled_leave(mark);
+	return r;
 }
 
 KMAP_EXPORT int

@@ -76,10 +76,10 @@ scatter(const struct pollfd *p, nfds_t k, fd_set *rd, fd_set *wr, fd_set *ex)
 	return cnt;
 }
 
-/* -ENOSYS: the kernel's business. */
+/* -ENOSYS: the kernel's business, and then kmap_polled_leave's. */
 static int
 emulate(int n, fd_set *rd, fd_set *wr, fd_set *ex, uint64_t deadline,
-	const sigset_t *mask)
+	const sigset_t *mask, unsigned int *mark)
 {
 	struct pollfd few[64], *p = few;
 	nfds_t k = gather(NULL, n, rd, wr, ex);
@@ -93,7 +93,8 @@ emulate(int n, fd_set *rd, fd_set *wr, fd_set *ex, uint64_t deadline,
 			return -ENOSYS;
 	}
 	gather(p, n, rd, wr, ex);
-	if (kmap_wait_concerns(p, k)) {
+	if (kmap_wait_concerns(p, k) ||
+		(deadline != 1 && !kmap_polled_enter(p, k, true, mark))) {
 		r = kmap_wait_fds(p, k, deadline, mask);
 		for (nfds_t i = 0; r >= 0 && i < k; i++)
 			if (p[i].revents & POLLNVAL)
@@ -144,6 +145,7 @@ time_left(struct timeval *t, uint64_t deadline)
 int
 kmap_select(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct timeval *timeout)
 {
+	unsigned int mark = KMAP_POLLED_NONE;
 	uint64_t end = 0;
 	int r;
 
@@ -153,13 +155,15 @@ kmap_select(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct timeval *timeout)
 		if (timeout != NULL)
 			end = deadline_ns(kmap_now(), timeout->tv_sec,
 				timeout->tv_usec * 1000);
-		r = emulate(n, rd, wr, ex, end, NULL);
+		r = emulate(n, rd, wr, ex, end, NULL, &mark);
 		if (r != -ENOSYS) {
 			time_left(timeout, end);
 			return r;
 		}
 	}
-	return kmap_ret(kmap_real.select(n, rd, wr, ex, timeout));
+	r = kmap_ret(kmap_real.select(n, rd, wr, ex, timeout));
+	kmap_polled_leave(mark);
+	return r;
 }
 
 KMAP_EXPORT int
@@ -174,6 +178,7 @@ int
 kmap_pselect(int n, fd_set *rd, fd_set *wr, fd_set *ex,
 	const struct timespec *timeout, const sigset_t *mask)
 {
+	unsigned int mark = KMAP_POLLED_NONE;
 	uint64_t end = 0;
 	int r;
 
@@ -185,11 +190,13 @@ kmap_pselect(int n, fd_set *rd, fd_set *wr, fd_set *ex,
 		if (timeout != NULL)
 			end = deadline_ns(
 				kmap_now(), timeout->tv_sec, timeout->tv_nsec);
-		r = emulate(n, rd, wr, ex, end, mask);
+		r = emulate(n, rd, wr, ex, end, mask, &mark);
 		if (r != -ENOSYS)
 			return r;
 	}
-	return kmap_ret(kmap_real.pselect(n, rd, wr, ex, timeout, mask));
+	r = kmap_ret(kmap_real.pselect(n, rd, wr, ex, timeout, mask));
+	kmap_polled_leave(mark);
+	return r;
 }
 
 KMAP_EXPORT int

@@ -56,6 +56,8 @@ undo(const struct kmap_entered *n)
 		kmap_consent_try(e, n->fd);
 }
 
+static void polled_end(void);
+
 /* The thread ends, perhaps cancelled in one of our calls. */
 static void
 thread_end(void *arg)
@@ -69,6 +71,7 @@ thread_end(void *arg)
 		if (--n < kmap_countof(kmap_self.entered))
 			undo(&kmap_self.entered[n]);
 	kmap_set_thread_end();
+	polled_end();
 	if (kmap_self.place != NULL)
 		place_free(kmap_self.place);
 }
@@ -97,6 +100,107 @@ kmap_note_in(void *of, uint32_t gen, int fd, enum kmap_in what)
 		kmap_self.entered[kmap_self.depth] = (struct kmap_entered){
 			.of = of, .gen = gen, .fd = fd, .what = what};
 	kmap_self.depth++;
+}
+
+/* ---- in the kernel's own poll ---- */
+
+extern char __libc_single_threaded __attribute__((weak));
+
+/* A stack, because a handler may poll, too; changed while handlers are put
+ * off. */
+static __thread struct {
+	struct polled {
+		struct kmap_ent *ent;
+		struct kmap_ep *ep;
+		int fd;
+	} * of;
+	unsigned int top, room;
+} polled;
+
+static bool
+polled_room(void)
+{
+	size_t old = polled.room * sizeof(*polled.of);
+	size_t size = kmap_max(2 * old, (size_t)KMAP_PAGE);
+	struct polled *p;
+
+	if (polled.top < polled.room)
+		return true;
+	if (!kmap_self.keyed)
+		thread_note();
+	p = kmap_sys_mmap(
+		size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (p == NULL)
+		return false;
+	if (old != 0) {
+		memcpy(p, polled.of, old);
+		kmap_sys_munmap(polled.of, KMAP_ROUND(old, KMAP_PAGE));
+	}
+	polled.of = p;
+	polled.room = (unsigned int)(size / sizeof(*p));
+	return true;
+}
+
+bool
+kmap_polled_enter(
+	const struct pollfd *fds, nfds_t n, bool all, unsigned int *mark)
+{
+	bool in = true;
+
+	*mark = polled.top;
+	if (&__libc_single_threaded != NULL && __libc_single_threaded)
+		return true;
+	kmap_crit_enter();
+	for (nfds_t i = 0; i < n && in; i++) {
+		struct kmap_ent *e =
+			fds[i].fd < 0 ? NULL : kmap_fd_ent(fds[i].fd);
+		struct kmap_ep *ep;
+
+		if (e == NULL)
+			continue;
+		ep = e->ep;
+		if (kmap_rx_gated(e))
+			in = !all;
+		else if (!polled_room())
+			break;
+		else if (kmap_gate_enter(&ep->rx.gate))
+			polled.of[polled.top++] = (struct polled){
+				.ent = e, .ep = ep, .fd = fds[i].fd};
+		else
+			in = false;
+	}
+	kmap_crit_leave();
+	if (!in)
+		kmap_polled_leave(*mark);
+	return in;
+}
+
+void
+kmap_polled_leave(unsigned int mark)
+{
+	while (polled.top > mark) {
+		struct polled p;
+
+		kmap_crit_enter();
+		p = polled.of[--polled.top];
+		kmap_crit_leave();
+		/* Closed meanwhile by another thread, the entry may be
+		 * another connection's by now. */
+		if (kmap_gate_leave(&p.ep->rx.gate) && p.ent->ep == p.ep)
+			kmap_consent_try(p.ent, p.fd);
+	}
+}
+
+static void
+polled_end(void)
+{
+	kmap_polled_leave(0);
+	if (polled.room != 0)
+		kmap_sys_munmap(polled.of,
+			KMAP_ROUND(
+				polled.room * sizeof(*polled.of), KMAP_PAGE));
+	polled.of = NULL;
+	polled.room = 0;
 }
 
 /* A poller of a real-time class keeps the core from whom it waits for. */
@@ -772,6 +876,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		uint64_t t0, now, stop = deadline;
 		struct timespec ts;
 		uint64_t limit = UINT64_MAX;
+		unsigned int mark;
 		/* The kernel first: the carriers' edges say where to look. */
 		int r = many_kernel(p, m, &zero, NULL, NULL), ours;
 
@@ -783,9 +888,15 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		t0 = kmap_now();
 		if (deadline != 0 && t0 >= deadline)
 			return 0;
-		if ((p != NULL && kmap_spin(&p->policy, t0, many_step, m)) ||
-			many_arm(p, m, &limit))
+		if (p != NULL && kmap_spin(&p->policy, t0, many_step, m))
 			continue;
+		/* Before the last look: what moves from here on waits. */
+		if (!kmap_polled_enter(m->fds, m->n, false, &mark))
+			continue;
+		if (many_arm(p, m, &limit)) {
+			kmap_polled_leave(mark);
+			continue;
+		}
 		limit = kmap_min(limit, many_watch(m, false));
 		if (limit != UINT64_MAX)
 			stop = deadline == 0 ? t0 + limit
@@ -800,6 +911,7 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 		kmap_stats_count(KMAP_STAT_sleeps);
 		KMAP_TESTPOINT("sleep", -1);
 		r = many_kernel(p, m, stop != 0 ? &ts : NULL, mask, &ran);
+		kmap_polled_leave(mark);
 		if (r < 0)
 			return r;
 		if (p != NULL && r == 0 && stop != 0 && kmap_now() >= stop)

@@ -96,6 +96,19 @@ kmap_note_out(void)
 		kmap_self.depth--;
 }
 
+/*
+ * A thread that is about to sleep in the kernel's own poll(2) or select(2) for
+ * endpoints that have not moved is counted in, as one in recv(2) is: another
+ * thread may pair them meanwhile, and they consent when this one is back. (A
+ * process of one thread counts nothing.) False, and nobody is counted: with
+ * `all` one has moved by now, without it one is about to. `mark` is
+ * kmap_polled_leave's; that a cancelled thread left is undone when it ends.
+ */
+#define KMAP_POLLED_NONE UINT32_MAX /* nothing is left */
+bool kmap_polled_enter(
+	const struct pollfd *fds, nfds_t n, bool all, unsigned int *mark);
+void kmap_polled_leave(unsigned int mark);
+
 /* An endpoint in sleep: a close by another thread leaves it asleep. */
 void kmap_sleep_begin(struct kmap_ent *e);
 void kmap_sleep_end(struct kmap_ent *e);

@@ -9,6 +9,8 @@
  *	atfork	handlers of pthread_atfork(3) open, use and close connections
  *		and epoll sets, before and after the fork, on both sides
  *	pairer	a thread pairs another one's connection, which sleeps in poll
+ *	poller	a thread sleeps in poll, or select, while another one sends, and
+ *		so pairs the connection
  *	cancel	a thread is cancelled in a blocking call, then the connection
  *		is closed: the peer sees the end
  */
@@ -17,8 +19,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -336,6 +340,74 @@ pairer(void)
 	ends_well(to, "the server");
 }
 
+/* ---- poller ---- */
+
+#define WORDS 100
+
+static bool selects;
+
+static void *
+polls(void *arg)
+{
+	int fd = *(int *)arg, got = 0, r;
+	char b[WORDS];
+
+	while (got < WORDS) {
+		struct pollfd f = {fd, POLLIN, 0};
+		struct timeval tv = {LIMIT_S / 4, 0};
+		fd_set s;
+
+		FD_ZERO(&s);
+		FD_SET(fd, &s);
+		r = selects ? select(fd + 1, &s, NULL, NULL, &tv)
+			    : poll(&f, 1, LIMIT_S / 4 * 1000);
+		if (r != 1)
+			die("nobody woke it");
+		r = (int)recv(fd, b, sizeof(b), 0);
+		if (r <= 0)
+			die("recv");
+		got += r;
+	}
+	return NULL;
+}
+
+static void
+poller(void)
+{
+	pid_t to = child();
+	pthread_t t;
+	char b[WORDS];
+	ssize_t n;
+	int c;
+
+	if (to == 0) {
+		for (int i = 0; i < 2; i++) {
+			c = accept(l, NULL, NULL);
+			while ((n = recv(c, b, sizeof(b), 0)) > 0)
+				if (send(c, b, (size_t)n, MSG_NOSIGNAL) != n)
+					die("send");
+			close(c);
+		}
+		_exit(0);
+	}
+	close(l);
+	for (int i = 0; i < 2; i++) {
+		selects = i == 1;
+		c = connected_to(at, LIMIT_S);
+		if (pthread_create(&t, NULL, polls, &c) != 0)
+			die("pthread_create");
+		usleep(20000);
+		for (int k = 0; k < WORDS; k++) {
+			if (send(c, "w", 1, MSG_NOSIGNAL) != 1)
+				die("send");
+			usleep(1000);
+		}
+		pthread_join(t, NULL);
+		close(c);
+	}
+	ends_well(to, "the server");
+}
+
 /* ---- cancel ---- */
 
 static void *
@@ -400,6 +472,8 @@ main(int argc, char **argv)
 		grave();
 	else if (strcmp(how, "pairer") == 0)
 		pairer();
+	else if (strcmp(how, "poller") == 0)
+		poller();
 	else if (strcmp(how, "cancel") == 0)
 		cancel();
 	else
