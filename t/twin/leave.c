@@ -762,6 +762,7 @@ CASE(leave, lio_listio, F_TCP)
 
 /* ---- the process as a whole ---- */
 
+#ifndef __SANITIZE_ADDRESS__ /* its own mlockall does nothing */
 /* What lives on the ring goes on there; what comes later does not go there. */
 CASE(leave, mlockall, 0)
 {
@@ -784,6 +785,7 @@ CASE(leave, mlockall, 0)
 	goes_on(c);
 	ends(c);
 }
+#endif
 
 /* ---- io_uring ---- */
 
