@@ -58,7 +58,7 @@ struct kmap_link {
 	bool forked_early;
 	kmap_a32 wait_seen; /* an endpoint's waiting was seen */
 	kmap_a32 missed; /* connector: an offer went unclaimed */
-	_Atomic int stuck; /* stream.c, "spill": what was learned */
+	_Atomic int patient; /* stream.c, "spill": what was learned */
 	/* connector: which slots are free, and their generations */
 	struct kmap_lock lock;
 	uint32_t *gen;

@@ -739,13 +739,12 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * scheduled, and it is best to wait for it, or it will not read before we
  * have written more, and it is best to go back to TCP at once. One that waits
  * for room in a ring that we do not read is surely the latter. Of others the
- * last times tell: how long the processes of a link are waited for, and with
- * which share the way by TCP begins. A receiver that reads other connections
+ * last times tell how long the processes of a link are waited for; a slow
+ * reader loses nothing by that. A receiver that reads other connections
  * meanwhile is busy; it gets BUSY_NS.
  */
-#define STUCK_NS 20000000u /* at first; twice as much where that was in */
-#define PATIENT_MAX 3 /* vain, at most, */
-#define STUCK_MAX 3 /* or a quarter where they were stuck */
+#define STUCK_NS 20000000u /* at first; twice as much where that */
+#define PATIENT_MAX 3 /* was in vain, so often at most */
 #define MUTUAL_NS 5000000u
 #define STUCK_LOOK_NS 5000000u
 #define STUCK_BYTES (256u << 10) /* gone by TCP: it was stuck */
@@ -765,8 +764,7 @@ waits_for_us(const struct kmap_ep *ep)
 static uint64_t
 patience(const struct kmap_ep *ep)
 {
-	int stuck = ep->link->stuck;
-	uint64_t ns = stuck >= 0 ? STUCK_NS >> 2 * stuck : STUCK_NS << -stuck;
+	uint64_t ns = STUCK_NS << ep->link->patient;
 
 	return waits_for_us(ep) ? kmap_min(ns, (uint64_t)MUTUAL_NS) : ns;
 }
@@ -781,15 +779,11 @@ kmap_tx_spill_look(const struct kmap_ep *ep)
 static void
 spill(struct kmap_ep *ep)
 {
-	static const uint32_t step[STUCK_MAX + 1] = {PACE_STEPS - 16,
-		PACE_STEPS, PACE_STEPS + 4 * PACE_DOUBLE,
-		PACE_STEPS + 8 * PACE_DOUBLE};
+	bool mutual = waits_for_us(ep);
 
 	/* What it says of the next one is not of those that wait for us. */
-	ep->tx.spilled = waits_for_us(ep) ? 0 : 1;
-	ep->tx.pace_step = ep->tx.spilled == 0
-		? step[STUCK_MAX]
-		: step[kmap_max(ep->link->stuck, 0)];
+	ep->tx.spilled = mutual ? 0 : 1;
+	ep->tx.pace_step = mutual ? PACE_STEPS + 8 * PACE_DOUBLE : 1;
 	ep->tx.ahead = 0;
 	kmap_dir_down(ep);
 	kmap_stats_count(KMAP_STAT_spills);
@@ -800,12 +794,12 @@ spill(struct kmap_ep *ep)
 static void
 unspill(struct kmap_ep *ep)
 {
-	int stuck = ep->link->stuck;
+	int patient = ep->link->patient;
 
 	if (ep->tx.spilled > STUCK_BYTES)
-		ep->link->stuck = kmap_min(stuck + 1, STUCK_MAX);
+		ep->link->patient = kmap_max(patient - 1, 0);
 	else if (ep->tx.spilled < UNSTUCK_BYTES)
-		ep->link->stuck = kmap_max(stuck - 1, -PATIENT_MAX);
+		ep->link->patient = kmap_min(patient + 1, PATIENT_MAX);
 	ep->tx.spilled = 0;
 }
 
