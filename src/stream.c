@@ -796,10 +796,10 @@ unspill(struct kmap_ep *ep)
 {
 	int patient = ep->link->patient;
 
-	if (ep->tx.spilled > STUCK_BYTES)
-		ep->link->patient = kmap_max(patient - 1, 0);
-	else if (ep->tx.spilled < UNSTUCK_BYTES)
-		ep->link->patient = kmap_min(patient + 1, PATIENT_MAX);
+	if (ep->tx.spilled > STUCK_BYTES && patient > 0)
+		ep->link->patient = patient - 1;
+	else if (ep->tx.spilled < UNSTUCK_BYTES && patient < PATIENT_MAX)
+		ep->link->patient = patient + 1;
 	ep->tx.spilled = 0;
 }
 
