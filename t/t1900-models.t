@@ -1,4 +1,5 @@
 #!/bin/bash
+# Limit: 300 s
 # The models of doc/model: spin finds no error in them, finds one as soon as
 # any of their switches takes something out, and every function that they
 # speak of is in the source.
