@@ -743,8 +743,8 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
  * reader loses nothing by that. A receiver that reads other connections
  * meanwhile is busy; it gets BUSY_NS.
  */
-#define STUCK_NS 20000000u /* at first; twice as much where that */
-#define PATIENT_MAX 3 /* was in vain, so often at most */
+#define STUCK_NS 20000000u /* at first */
+#define PATIENT_MAX 3 /* doublings of it, at most */
 #define MUTUAL_NS 5000000u
 #define STUCK_LOOK_NS 5000000u
 #define STUCK_BYTES (256u << 10) /* gone by TCP: it was stuck */

@@ -46,18 +46,6 @@ kmap_testpoint(const char *name, int fd)
 	return 0;
 }
 
-static pid_t
-child(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		die("fork");
-	if (pid == 0)
-		alarm(LIMIT_S);
-	return pid;
-}
-
 static void
 ends_well(pid_t pid, const char *what)
 {
@@ -97,7 +85,7 @@ answers(int fd, int n)
 static pid_t
 client(int n, int late_ms)
 {
-	pid_t pid = child();
+	pid_t pid = child_for(LIMIT_S);
 	int c;
 
 	if (pid != 0)
@@ -116,7 +104,7 @@ closer(void)
 		pid_t from = client(100, 5), to;
 		int s = accept(l, NULL, NULL);
 
-		to = child();
+		to = child_for(LIMIT_S);
 		if (to == 0) {
 			close(l);
 			answers(s, 100);
@@ -139,7 +127,7 @@ grave(void)
 
 	if (pipe(p) != 0)
 		die("pipe");
-	from = child();
+	from = child_for(LIMIT_S);
 	if (from == 0) {
 		close(l);
 		c = connected_to(at, LIMIT_S);
@@ -151,7 +139,7 @@ grave(void)
 	}
 	s = accept(l, NULL, NULL);
 	answers(s, 200);
-	to = child();
+	to = child_for(LIMIT_S);
 	if (to == 0) {
 		close(l);
 		close(p[1]);
@@ -282,7 +270,7 @@ atfork(void)
 	waits();
 	for (int i = 0; i < 20; i++) {
 		sides = 0;
-		pid = child();
+		pid = child_for(LIMIT_S);
 		if (sides != 2)
 			die("handlers");
 		asks(own, 40);
@@ -311,7 +299,7 @@ waits_in_poll(void *arg)
 static void
 pairer(void)
 {
-	pid_t to = child();
+	pid_t to = child_for(LIMIT_S);
 	pthread_t t;
 	char c = 'p';
 	int a, b;
@@ -374,7 +362,7 @@ polls(void *arg)
 static void
 poller(void)
 {
-	pid_t to = child();
+	pid_t to = child_for(LIMIT_S);
 	pthread_t t;
 	char b[WORDS];
 	ssize_t n;
@@ -424,7 +412,7 @@ cancel(void)
 {
 	struct pollfd f = {.events = POLLIN};
 	pthread_t t;
-	pid_t to = child();
+	pid_t to = child_for(LIMIT_S);
 	char c;
 	int s;
 

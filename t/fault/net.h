@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static inline void
 die(const char *what)
@@ -75,6 +76,20 @@ connected_to(struct sockaddr_in a, int limit_s)
 	if (connect(c, (void *)&a, sizeof(a)) != 0)
 		die("connect");
 	return c;
+}
+
+/* fork(2); the child has so long. It may be a thread's, which does not end
+ * before the program: so it does not end with its parent. */
+static inline pid_t
+child_for(unsigned int limit_s)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		alarm(limit_s);
+	return pid;
 }
 
 #endif

@@ -78,19 +78,6 @@ all(int fd, char *b, size_t n, int out)
 	return 0;
 }
 
-static pid_t
-bear(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		die("fork");
-	/* Its parent, a thread, does not end before the program. */
-	if (pid == 0)
-		alarm(LIMIT_S);
-	return pid;
-}
-
 /* True: a child goes on with the connection; *pid is 0 in it. */
 static int
 something(struct conn *c, pid_t *pid)
@@ -111,7 +98,7 @@ something(struct conn *c, pid_t *pid)
 		c->fd = fd;
 		break;
 	case 2:
-		*pid = bear();
+		*pid = child_for(LIMIT_S);
 		if (*pid == 0)
 			_exit(0);
 		waitpid(*pid, NULL, 0);
@@ -119,7 +106,7 @@ something(struct conn *c, pid_t *pid)
 	case 3:
 		if (c->late > 0)
 			waitpid(c->late, NULL, 0);
-		c->late = bear();
+		c->late = child_for(LIMIT_S);
 		if (c->late == 0) {
 			close(c->fd);
 			usleep(dice(c, 20000));
@@ -127,7 +114,7 @@ something(struct conn *c, pid_t *pid)
 		}
 		break;
 	case 4:
-		*pid = bear();
+		*pid = child_for(LIMIT_S);
 		if (*pid == 0)
 			for (;;)
 				pause();
@@ -138,7 +125,7 @@ something(struct conn *c, pid_t *pid)
 	case 5:
 		if (dice(c, 4) != 0)
 			break;
-		*pid = bear();
+		*pid = child_for(LIMIT_S);
 		return 1;
 	default:
 		break;
