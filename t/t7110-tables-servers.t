@@ -60,11 +60,25 @@ behind()
 }
 
 # A client that takes its time fills all buffers: haproxy stops to wait for
-# bytes that it has no room for, in every run.
+# bytes that it has no room for, in every run. Its pauses are short ones: what
+# sleeps longer at a full ring is rightly left to TCP (curl's own --limit-rate
+# does, some 100 ms at a time).
 slowly()
 {
-	curl_docs client "http://127.0.0.1:$FRONT" curl --limit-rate 25M -- \
-		$SMALL $MID $BIG $BIG
+	local size urls=() docs=()
+	for size in $SMALL $MID $BIG $BIG; do
+		urls+=("http://127.0.0.1:$FRONT/$size")
+		docs+=("$DOCS/$size")
+	done
+	ask client curl -sS -f "${urls[@]}" | "$PYTHON" -c '
+import sys, time
+while data := sys.stdin.buffer.read(65536):
+    sys.stdout.buffer.write(data)
+    time.sleep(0.002)
+' >"$R/slow"
+	ok "$(label "curl: 4 bodies, taken slowly, are right")" \
+		cmp "$R/slow" <(cat "${docs[@]}")
+	rm -f "$R/slow"
 }
 
 free_port FRONT
