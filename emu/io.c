@@ -86,9 +86,11 @@ kmap_rx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	 * which no receive on TCP gives. */
 	if (kmap_unlikely(c->ep->rx.frozen) && e->ep == c->ep &&
 		(r == 0 || (r < 0 && saved == EPIPE)) && kmap_rx_lost(e)) {
-		errno = ECONNRESET;
-		return -1;
+		saved = ECONNRESET;
+		r = -1;
 	}
+	if (r < 0 && e->ep == c->ep && kmap_ep_tell(e->ep, -saved) == 0)
+		r = 0;
 	errno = saved;
 	return r;
 }
@@ -190,7 +192,8 @@ kmap_tx_leave_slow(struct kmap_iocall *c, ssize_t r)
 	if (r > 0 && e->ep == c->ep) {
 		kmap_publish_moved(
 			&e->pub->tcp_bytes_out, &e->pub->tcp_messages_out, r);
-	}
+	} else if (r < 0 && e->ep == c->ep)
+		kmap_ep_tell(e->ep, -saved);
 	errno = saved;
 	return r;
 }
@@ -411,7 +414,7 @@ kmap_rx_error(struct kmap_iocall *c)
 
 	kmap_sys_getsockopt(
 		kmap_carrier(c->ent, c->fd), SOL_SOCKET, SO_ERROR, &err, &len);
-	return err != 0 ? -err : kmap_ep_error(ep);
+	return (int)kmap_ep_tell(ep, err != 0 ? -err : kmap_ep_error(ep));
 }
 
 /*

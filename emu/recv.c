@@ -295,7 +295,7 @@ ring_recvmmsg(struct kmap_iocall *first, int fd, struct mmsghdr *vec,
 	}
 	/* It is told by the next call. */
 	if (done && r < 0 && r != -EAGAIN && r != -EINTR)
-		a_store(&first->ent->ep->pending, (uint32_t)-r);
+		kmap_ep_untell(first->ent->ep, r);
 	return done ? (int)done : r;
 }
 

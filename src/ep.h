@@ -12,6 +12,9 @@
 #include "lock.h"
 #include "ring.h"
 
+#include <errno.h>
+#include <sys/types.h>
+
 struct kmap_link;
 struct kmap_ent;
 
@@ -114,6 +117,7 @@ struct kmap_ep {
 	/* An errno that one call is told, as the kernel's sk_err: the peer
 	 * died with bytes unread; recvmmsg met it behind a message. */
 	kmap_a32 pending;
+	kmap_a32 reset; /* ECONNRESET was told */
 	kmap_a32 inq; /* TCP_INQ is set */
 	kmap_a32 peek_off; /* SO_PEEK_OFF is set: no consent */
 	uint32_t rcvlowat;
@@ -155,6 +159,30 @@ kmap_ep_error(struct kmap_ep *ep)
 	return kmap_likely(a_load(&ep->pending) == 0)
 		? 0
 		: -(int)a_xchg(&ep->pending, 0u);
+}
+
+/*
+ * What a call is about to tell of a connection that was reset: the kernel's
+ * sk_err is told once, and so is the reset of which both the kernel and the
+ * library knew. Whoever comes later finds the end of the stream.
+ */
+static inline ssize_t
+kmap_ep_tell(struct kmap_ep *ep, ssize_t n)
+{
+	uint32_t same = ECONNRESET;
+
+	if (kmap_likely(n != -ECONNRESET))
+		return n;
+	atomic_compare_exchange_strong(&ep->pending, &same, 0u);
+	return a_xchg(&ep->reset, 1u) ? 0 : n;
+}
+
+/* It was not told after all: the next call does. */
+static inline void
+kmap_ep_untell(struct kmap_ep *ep, ssize_t n)
+{
+	a_store(&ep->reset, 0u);
+	a_store(&ep->pending, (uint32_t)-n);
 }
 
 /* Shared with the fork family; zeroed, gen odd. NULL when memory is short. */

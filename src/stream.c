@@ -44,6 +44,14 @@ kick_data(struct kmap_ep *ep)
 		kmap_dir_bounce(ep);
 }
 
+/* Bytes of ours met a reset, which nobody was told of yet. */
+static void
+met_reset(struct kmap_ep *ep)
+{
+	if (!a_load(&ep->reset))
+		a_store(&ep->pending, (uint32_t)ECONNRESET);
+}
+
 /* The peer's FIN takes our own sending back to TCP, so that the kernel gives
  * EPIPE and ECONNRESET exactly as it does. rx.lock may be held. `late`: what
  * the peer left unread may have been written after its end. */
@@ -78,7 +86,7 @@ fin_seen(struct kmap_ent *e, int fd, bool late)
 			 * right for what came late; and what it told us just
 			 * now it will not tell again. */
 			if ((r == 1 && !late) || r == -ECONNRESET)
-				a_store(&ep->pending, (uint32_t)ECONNRESET);
+				met_reset(ep);
 		}
 	}
 	kmap_unlock(&ep->tx.lock);
@@ -602,7 +610,7 @@ kmap_rx_try(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 		n = kmap_ep_error(ep);
 	kmap_unlock(&ep->rx.lock);
 	answer_leaver(e);
-	return n;
+	return kmap_ep_tell(ep, n);
 }
 
 bool
@@ -1060,6 +1068,8 @@ kmap_tx_try(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	kmap_lock(&ep->tx.lock);
 	n = tx_once(e, fd, op);
 	kmap_unlock(&ep->tx.lock);
+	if (kmap_unlikely(n == -ECONNRESET))
+		kmap_ep_tell(ep, n);
 	return n;
 }
 
@@ -1214,7 +1224,7 @@ kmap_tx_answer(struct kmap_ent *e)
 		 * which the kernel tells as EPIPE only, after the FIN. */
 		if (debt != 0 && !owes &&
 			(kmap_sys_poll1(fd, 0) & (POLLERR | POLLHUP)))
-			a_store(&ep->pending, (uint32_t)ECONNRESET);
+			met_reset(ep);
 	}
 	kmap_unlock(&ep->tx.lock);
 	return owes;

@@ -46,6 +46,21 @@ main(void)
 	}
 	ok(n <= 1, "one after the other: %d", n);
 
+	ep = kmap_ep_alloc();
+	a_store(&ep->pending, (uint32_t)ECONNRESET);
+	is_int(kmap_ep_tell(ep, -EAGAIN), -EAGAIN, "no reset is told");
+	is_int(kmap_ep_tell(ep, -ECONNRESET), -ECONNRESET,
+		"the kernel tells of a reset");
+	is_int(kmap_ep_error(ep), 0, "the library knew of the same one");
+	is_int(kmap_ep_tell(ep, -ECONNRESET), 0, "it is not told again");
+	kmap_ep_untell(ep, -ECONNRESET);
+	is_int(kmap_ep_tell(ep, kmap_ep_error(ep)), -ECONNRESET,
+		"nobody was told after all");
+	kmap_ep_free(ep);
+	ep = kmap_ep_alloc();
+	is_int(a_load(&ep->reset), 0, "the next one starts anew");
+	kmap_ep_free(ep);
+
 	nseen = 0;
 	for (int i = 0; i < ROUNDS; i++) {
 		ep = kmap_ep_alloc();

@@ -165,6 +165,8 @@ main(int argc, char **argv)
 		for (ssize_t got = 0; got < (ssize_t)sizeof(b);)
 			got += read(conn, b + got, sizeof(b) - (size_t)got);
 	}
+	/* It is not to see this end, and to end by itself. */
+	kill(first, SIGSTOP);
 	close(conn);
 	kill(first, SIGKILL);
 	waitpid(first, NULL, 0);
