@@ -119,19 +119,6 @@ see_all(int ep)
 	T("waits = %d%s", n, s);
 }
 
-static void
-take(struct tw_conn *c, size_t n)
-{
-	t_got(c, "recv", recv(c->fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
-give(struct tw_conn *c, size_t n)
-{
-	tw_fill(c, buf, n);
-	t_sent(c, "send", send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
 static int
 set(void)
 {
@@ -166,17 +153,17 @@ CASE(epoll_et, arrival, 0)
 		}
 		t_peek(c, "peek", recv(c->fd, buf, 100, MSG_PEEK), buf);
 		see(ep, 0);
-		take(c, 5);
+		t_recv(c, 5);
 		see(ep, 0);
 		p_send(c, 10);
 		see(ep, 0);
-		take(c, 100);
-		take(c, 100);
+		t_recv(c, 100);
+		t_recv(c, 100);
 		see(ep, 0);
 		p_when(OP_SEND, c, 10, 0, 0);
 		see(ep, 5000);
 		p_end();
-		take(c, 100);
+		t_recv(c, 100);
 		ctl(ep, DEL, c->fd, 0, 0);
 		tw_mid(c);
 		ctl(ep, ADD, c->fd, IN | ET, 2);
@@ -206,7 +193,7 @@ CASE(epoll_et, moves, 0)
 		p_send(c, 10);
 		see(ep, 0);
 		see(ep, 0);
-		take(c, 20);
+		t_recv(c, 20);
 		see(ep, 0);
 	}
 	tw_rounds(c, false);
@@ -230,9 +217,9 @@ CASE(epoll_et, in_out, 0)
 		p_send(c, 10);
 		see(ep, 0);
 		see(ep, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		see(ep, 0);
-		give(c, 10);
+		t_send(c, 10);
 		p_recv(c, 10);
 		see(ep, 0);
 		close(ep);
@@ -252,7 +239,7 @@ CASE(epoll_et, out, F_TCP)
 		ctl(ep, ADD, c->fd, OUT | ET, 7);
 		see(ep, 0);
 		see(ep, 0);
-		give(c, 100);
+		t_send(c, 100);
 		p_recv(c, 100);
 		see(ep, 0);
 		n = t_fill(c);
@@ -260,7 +247,7 @@ CASE(epoll_et, out, F_TCP)
 		p_start(OP_RECV, c, n, 0, 0);
 		see(ep, 5000);
 		p_end();
-		give(c, 10);
+		t_send(c, 10);
 		p_recv(c, 10);
 		close(ep);
 		tw_mid(c);
@@ -280,8 +267,8 @@ CASE(epoll_et, fin, 0)
 	p_shut_wr(c);
 	see(ep, 0);
 	see(ep, 0);
-	take(c, 100);
-	take(c, 100);
+	t_recv(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 	ctl(ep, MOD, c->fd, IN | OUT | RDHUP | ET, 8);
 	see(ep, 0);
@@ -302,7 +289,7 @@ CASE(epoll_et, fin_blocked, 0)
 	see(ep, 5000);
 	p_end();
 	see(ep, 0);
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 CASE(epoll_et, rst, 0)
@@ -316,7 +303,7 @@ CASE(epoll_et, rst, 0)
 	p_rst(c);
 	see(ep, 1000);
 	see(ep, 0);
-	take(c, 10);
+	t_recv(c, 10);
 	see(ep, 0);
 	ctl(ep, MOD, c->fd, IN | OUT | RDHUP | ET, 7);
 	see(ep, 0);
@@ -438,7 +425,7 @@ CASE(epoll_et, read_disabled, 0)
 		ctl(ep, ADD, c->fd, IN | OUT | RDHUP | ET, 8);
 		see(ep, 0);
 		see(ep, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		ctl(ep, DEL, c->fd, 0, 0);
 		tw_mid(c);
 		ctl(ep, ADD, c->fd, OUT | RDHUP | ET, 7);
@@ -479,7 +466,7 @@ CASE(epoll_et, again, 0)
 		ctl(ep, MOD, c->fd, IN, 7);
 		see(ep, 0);
 		see(ep, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		see(ep, 0);
 		close(ep);
 		tw_mid(c);
@@ -500,7 +487,7 @@ CASE(epoll_et, lowat, 0)
 	p_send(c, 10);
 	see(ep, 0);
 	see(ep, 0);
-	take(c, 20);
+	t_recv(c, 20);
 }
 
 /* ---- ONESHOT, EXCLUSIVE ---- */
@@ -520,14 +507,14 @@ CASE(epoll_oneshot, all, 0)
 		ctl(ep, MOD, c->fd, IN | ONE, 8);
 		see(ep, 0);
 		see(ep, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		ctl(ep, MOD, c->fd, IN | ONE, 9);
 		see(ep, 0);
 		p_when(OP_SEND, c, 10, 0, 0);
 		see(ep, 5000);
 		p_end();
 		see(ep, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		ctl(ep, MOD, c->fd, IN | OUT | ET | ONE, 10);
 		see(ep, 0);
 		see(ep, 0);
@@ -556,7 +543,7 @@ CASE(epoll_oneshot, moves, 0)
 	p_send(c, 10);
 	see(ep, 1000);
 	see(ep2, 1000);
-	take(c, 10);
+	t_recv(c, 10);
 	tw_mid(c);
 	see(ep, 0);
 	see(ep2, 0);
@@ -567,7 +554,7 @@ CASE(epoll_oneshot, moves, 0)
 	ctl(ep2, MOD, c->fd, IN | ET | ONE, 8);
 	see(ep, 0);
 	see(ep2, 0);
-	take(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 	see(ep2, 0);
 }
@@ -584,7 +571,7 @@ CASE(epoll_exclusive, all, 0)
 		p_send(c, 10);
 		see(ep, 0);
 		see(ep2, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		see(ep, 0);
 		see(ep2, 0);
 		ctl(ep, MOD, c->fd, IN, 1);
@@ -684,7 +671,7 @@ CASE(epoll_ctl, wait_errors, 0)
 		t_ret("sigset size",
 			syscall(SYS_epoll_pwait, ep, &e, 1, 0, TW_NOWHERE, 7));
 		see(ep, 0);
-		take(c, 1);
+		t_recv(c, 1);
 		tw_mid(c);
 	}
 	t_ret("create 0", epoll_create(0));
@@ -719,7 +706,7 @@ CASE(epoll_ctl, data, 0)
 			ctl(ep, MOD, c[i]->fd, IN, d[7 - i] ^ half);
 		see(ep, 0);
 		for (int i = 0; i < 8; i++) {
-			take(c[i], 100);
+			t_recv(c[i], 100);
 			tw_mid(c[i]);
 		}
 		see(ep, 0);
@@ -749,7 +736,7 @@ CASE(epoll_ctl, several_sets, 0)
 		see(d, 0);
 		see(a, 0);
 		see(b, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		see(a, 0);
 		see(d, 0);
 		ctl(d, MOD, c->fd, half ? OUT : OUT | ONE, 4);
@@ -787,7 +774,7 @@ CASE(epoll_ctl, nested, 0)
 		see(mid, 0);
 		p_send(c, 10);
 		see(out, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		see(mid, 0);
 		see(in, 0);
 		T("poll %d %s", poll(&p, 1, 0), t_ev(p.revents));
@@ -795,7 +782,7 @@ CASE(epoll_ctl, nested, 0)
 		see(out, 5000);
 		p_end();
 		see(mid, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		tw_mid(c);
 		while (epoll_wait(out, &(struct epoll_event){0}, 1, 0) == 1)
 			;
@@ -832,8 +819,8 @@ CASE(epoll_close, plain, 0)
 	see(ep, 0);
 	p_send(c, 10);
 	see(ep, 0);
-	take(d, 10);
-	take(c, 10);
+	t_recv(d, 10);
+	t_recv(c, 10);
 	close(d->fd);
 	close(c->fd);
 	see(ep, 0);
@@ -857,9 +844,9 @@ CASE(epoll_close, dup_lives, F_TCP)
 	ctl(ep, MOD, e, IN, 2);
 	ctl(ep, ADD, e, IN, 3);
 	see(ep, 0);
-	take(c, 4);
+	t_recv(c, 4);
 	see(ep, 0);
-	take(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 	p_send(c, 10);
 	see(ep, 0);
@@ -884,13 +871,13 @@ CASE(epoll_close, dup_both, 0)
 	see(ep, 0);
 	ctl(ep, DEL, c->fd, 0, 0);
 	see(ep, 0);
-	take(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 	close(c->fd);
 	c->fd = d;
 	p_send(c, 10);
 	see(ep, 0);
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 CASE(epoll_close, dup2_over, 0)
@@ -908,7 +895,7 @@ CASE(epoll_close, dup2_over, 0)
 	ctl(ep, ADD, c->fd, IN, 2);
 	see(ep, 0);
 	c->fd = d->fd;
-	take(d, 100);
+	t_recv(d, 100);
 	see(ep, 0);
 }
 
@@ -922,7 +909,7 @@ CASE(epoll_close, set_closed, 0)
 		ctl(ep, ADD, c->fd, IN, i);
 		p_send(c, 1);
 		see(ep, 0);
-		take(c, 1);
+		t_recv(c, 1);
 		close(ep);
 		if (i == 10)
 			tw_mid(c);
@@ -944,7 +931,7 @@ CASE(epoll_close, set_dup, 0)
 	see(e2, 0);
 	ctl(e2, MOD, c->fd, IN | OUT, 2);
 	see(e2, 0);
-	take(c, 10);
+	t_recv(c, 10);
 	see(e2, 0);
 	close(e2);
 }
@@ -973,10 +960,10 @@ CASE(epoll_mixed, others, 0)
 		t_ret("eventfd", write(ev, &v, sizeof v));
 		p_send(d, 1);
 		see_all(ep);
-		take(c, 1);
+		t_recv(c, 1);
 		see_all(ep);
 		t_ret("pipe", read(pp[0], buf, 10));
-		take(d, 1);
+		t_recv(d, 1);
 		see_all(ep);
 		k = tw_connect_to(AF_INET, tw_port(l), 0);
 		see(ep, 1000);
@@ -1038,7 +1025,7 @@ CASE(epoll_mixed, timers, 0)
 		p_when(OP_SEND, c, 1, 0, 0);
 		see(ep, -1);
 		p_end();
-		take(c, 1);
+		t_recv(c, 1);
 		tw_mid(c);
 	}
 }
@@ -1071,7 +1058,7 @@ CASE(epoll_connect, before, F_CON)
 	p_send(&c, 10);
 	see(ep, 0);
 	see(ep, 0);
-	take(&c, 100);
+	t_recv(&c, 100);
 	p_close(&c);
 	see(ep, 0);
 }
@@ -1113,7 +1100,7 @@ CASE(epoll_signal, mask, 0)
 		raise(SIGUSR1);
 		see_masked(ep, 5000, &none);
 		see_masked(ep, 5000, &none);
-		take(c, 10);
+		t_recv(c, 10);
 		p_when(OP_SIGNAL, c, SIGUSR1, 0, 0);
 		see_masked(ep, 5000, &none);
 		p_end();
@@ -1126,7 +1113,7 @@ CASE(epoll_signal, mask, 0)
 		see_masked(ep, 5000, &blocked);
 		p_end();
 		p_end();
-		take(c, 10);
+		t_recv(c, 10);
 		see_masked(ep, 0, &none);
 		tw_mid(c);
 	}
@@ -1167,7 +1154,7 @@ CASE(epoll_signal, gap, 0)
 	}
 	p_send(c, 10);
 	see(ep, 0);
-	take(c, 10);
+	t_recv(c, 10);
 	see(ep, 0);
 }
 
@@ -1187,7 +1174,7 @@ CASE(epoll_signal, eintr, 0)
 		p_end();
 		p_send(c, 10);
 		see(ep, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		tw_mid(c);
 		while (epoll_wait(ep, &(struct epoll_event){0}, 1, 0) == 1)
 			;
@@ -1251,7 +1238,7 @@ CASE(epoll_thread, two, F_SLOW)
 			pthread_join(b.t, NULL);
 			T("woken %d", a.r + b.r);
 			see(ep, 0);
-			take(c, 10);
+			t_recv(c, 10);
 			close(ep);
 		}
 		tw_mid(c);
@@ -1278,7 +1265,7 @@ CASE(epoll_thread, empty, 0)
 			p_send(c, 10);
 			result(&w);
 			T("data %llu", (unsigned long long)w.e.data.u64);
-			take(c, 10);
+			t_recv(c, 10);
 			if (out != in)
 				close(out);
 			close(in);
@@ -1307,8 +1294,8 @@ CASE(epoll_thread, two_events, 0)
 		T("woken %d for %llu", a.r + b.r,
 			(unsigned long long)(a.e.data.u64 + b.e.data.u64));
 		see(ep, 0);
-		take(c, 10);
-		take(d, 10);
+		t_recv(c, 10);
+		t_recv(d, 10);
 		close(ep);
 		tw_mid(c);
 		tw_mid(d);
@@ -1327,7 +1314,7 @@ CASE(epoll_thread, ctl_meanwhile, 0)
 		p_send(c, 10);
 		ctl(ep, ADD, c->fd, IN, 1);
 		result(&w);
-		take(c, 10);
+		t_recv(c, 10);
 		start(&w, ep, 5000);
 		ctl(ep, MOD, c->fd, IN | OUT, 2);
 		result(&w);
@@ -1338,7 +1325,7 @@ CASE(epoll_thread, ctl_meanwhile, 0)
 		result(&w);
 		ctl(ep, ADD, c->fd, IN, 3);
 		see(ep, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		close(ep);
 		tw_mid(c);
 	}
@@ -1362,12 +1349,12 @@ CASE(epoll_thread, moves, 0)
 	}
 	p_send(c, 10);
 	result(&w);
-	take(c, 100);
+	t_recv(c, 100);
 	tw_mid(c);
 	start(&w, ep, 5000);
 	p_send(c, 10);
 	result(&w);
-	take(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 }
 
@@ -1403,7 +1390,7 @@ CASE(epoll_fork, shared, F_NOUP)
 	if (pid == 0) {
 		p_send(c, 10);
 		see(ep, 1000);
-		take(c, 5);
+		t_recv(c, 5);
 		see(ep, 0);
 		ctl(ep, MOD, c->fd, IN, 2);
 		_exit(0);
@@ -1412,7 +1399,7 @@ CASE(epoll_fork, shared, F_NOUP)
 	t_ret("child", st);
 	see(ep, 0);
 	c->rx += 5;
-	take(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 	p_send(c, 10);
 	see(ep, 1000);
@@ -1476,12 +1463,12 @@ CASE(epoll_fork, closes, F_NOUP | F_PROC)
 		p_send(c, 10);
 		see(ep, 1000);
 		see(ep, 0);
-		take(c, 10);
+		t_recv(c, 10);
 	}
 	/* The kernel alone knows of this end. */
 	p_when(OP_KILL, c, 0, 0, 0);
 	see(ep, 5000);
-	take(c, 10);
+	t_recv(c, 10);
 	ctl(ep, DEL, c->fd, 0, 0);
 }
 
@@ -1518,7 +1505,7 @@ CASE(epoll_fork, anew, F_NOUP)
 	for (int i = 0; i < 3; i++) {
 		p_send(c, 10);
 		see(ep, 1000);
-		take(c, 10);
+		t_recv(c, 10);
 	}
 	close(p[0]);
 	close(p[1]);
@@ -1541,7 +1528,7 @@ CASE(epoll_fork, spent, F_NOUP)
 		ctl(ep, MOD, c->fd, ev[i], 2);
 		see(ep, 0);
 		see(ep, 0);
-		take(c, 20);
+		t_recv(c, 20);
 		see(ep, 0);
 	}
 }
@@ -1561,7 +1548,7 @@ CASE(epoll_fork, removed, F_NOUP)
 		ctl(ep, MOD, c->fd, IN, 2);
 		ctl(ep, ADD, c->fd, IN, 3);
 		see(ep, 0);
-		take(c, 20);
+		t_recv(c, 20);
 		see(ep, 0);
 	}
 }
@@ -1586,7 +1573,7 @@ CASE(epoll_fork, wakes, F_NOUP)
 	see(ep, 10000);
 	waitpid(pid, &st, 0);
 	t_ret("child", st);
-	take(c, 20);
+	t_recv(c, 20);
 	ctl(ep, MOD, c->fd, 0, 3);
 	p_send(c, 10);
 	pid = fork();
@@ -1601,7 +1588,7 @@ CASE(epoll_fork, wakes, F_NOUP)
 	waitpid(pid, &st, 0);
 	t_ret("child", st);
 	see(ep, 0);
-	take(c, 20);
+	t_recv(c, 20);
 	see(ep, 0);
 }
 
@@ -1638,16 +1625,16 @@ walk(unsigned seed)
 			p_send(c, k);
 			break;
 		case 2:
-			take(c, k);
+			t_recv(c, k);
 			break;
 		case 3:
-			take(c, 60000);
+			t_recv(c, 60000);
 			break;
 		case 4:
 			ctl(ep, MOD, c->fd, m, seed + i);
 			break;
 		case 5:
-			give(c, k);
+			t_send(c, k);
 			p_recv(c, k);
 			break;
 		case 6:
@@ -1660,7 +1647,7 @@ walk(unsigned seed)
 		see(ep, 0);
 		if (i == 30) {
 			t_drain(c, 0);
-			take(c, 60000);
+			t_recv(c, 60000);
 			tw_mid(c);
 			while (epoll_wait(a, &(struct epoll_event){0}, 1, 0) ==
 					1 &&
@@ -1675,8 +1662,8 @@ walk(unsigned seed)
 	p_shut_wr(c);
 	see(a, 0);
 	see(b, 0);
-	take(c, 60000);
-	take(c, 60000);
+	t_recv(c, 60000);
+	t_recv(c, 60000);
 	see(a, 0);
 	see(b, 0);
 }

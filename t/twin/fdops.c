@@ -27,31 +27,6 @@
 static char buf[1 << 16];
 
 static void
-take_fd(struct tw_conn *c, int fd, size_t n)
-{
-	t_got(c, "recv", recv(fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
-take(struct tw_conn *c, size_t n)
-{
-	take_fd(c, c->fd, n);
-}
-
-static void
-give_fd(struct tw_conn *c, int fd, size_t n)
-{
-	tw_fill(c, buf, n);
-	t_sent(c, "send", send(fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
-static void
-give(struct tw_conn *c, size_t n)
-{
-	give_fd(c, c->fd, n);
-}
-
-static void
 peer_sees(struct tw_conn *c)
 {
 	struct tw_answer a = p_do(OP_RECV, c, -1, 0, 0);
@@ -66,11 +41,11 @@ static void
 both_ways(struct tw_conn *c, int d)
 {
 	p_send(c, 30);
-	take(c, 10);
-	take_fd(c, d, 10);
-	take(c, 10);
-	give(c, 10);
-	give_fd(c, d, 10);
+	t_recv(c, 10);
+	t_recv_fd(c, d, 10);
+	t_recv(c, 10);
+	t_send(c, 10);
+	t_send_fd(c, d, 10);
 	p_recv(c, 20);
 	tw_nonblock(d, true);
 	T("shared O_NONBLOCK %d", !!(fcntl(c->fd, F_GETFL) & O_NONBLOCK));
@@ -122,8 +97,8 @@ dups(int from, int upto)
 		t_ret("close", close(d));
 		c->fd = e;
 		p_send(c, 10);
-		take(c, 20);
-		give(c, 10);
+		t_recv(c, 20);
+		t_send(c, 10);
 		t_ret("close", close(e));
 		peer_sees(c);
 	}
@@ -152,7 +127,7 @@ CASE(dup, errors, 0)
 		t_ret("dup3 same", dup3(c->fd, c->fd, 0));
 		t_ret("dup3 flags", dup3(c->fd, 40, 0x77));
 		p_send(c, 10);
-		take(c, 10);
+		t_recv(c, 10);
 		tw_mid(c);
 	}
 }
@@ -165,7 +140,7 @@ CASE(dup, over, 0)
 
 	tw_mid(c);
 	tw_mid(d);
-	give(c, 10);
+	t_send(c, 10);
 	t_ret("over", dup2(d->fd, c->fd) == c->fd ? 0 : -1);
 	peer_sees(c);
 	both_ways(d, c->fd);
@@ -176,11 +151,11 @@ CASE(dup, over, 0)
 	t_ret("write", write(pp[1], "abc", 3));
 	t_ret("read", read(c->fd, buf, 10));
 	p_send(d, 10);
-	take(d, 10);
+	t_recv(d, 10);
 	/* And it over an ordinary one. */
 	t_ret("over", dup2(d->fd, pp[0]) == pp[0] ? 0 : -1);
 	p_send(d, 10);
-	take_fd(d, pp[0], 10);
+	t_recv_fd(d, pp[0], 10);
 }
 
 /* ---- close ---- */
@@ -203,16 +178,16 @@ CASE(close, unread, 0)
 
 	tw_mid(c);
 	p_send(c, 50);
-	give(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 	tw_close(c);
 	peer_sees(c);
 
 	c = tw_open();
 	tw_mid(c);
-	give(c, 10);
+	t_send(c, 10);
 	p_send(c, 50);
-	take(c, 20);
+	t_recv(c, 20);
 	p_do(OP_POLL, c, POLLIN, 2000, 0);
 	tw_close(c);
 	peer_sees(c);
@@ -226,7 +201,7 @@ CASE(close, after_shutdown, 0)
 	struct tw_conn *c = tw_open();
 
 	tw_mid(c);
-	give(c, 100);
+	t_send(c, 100);
 	t_ret("WR", shutdown(c->fd, SHUT_WR));
 	tw_close(c);
 	peer_sees(c);
@@ -242,7 +217,7 @@ CASE(close, ways, 0)
 		if (how > 1)
 			fd = dup2(c->fd, 850), close(c->fd);
 		c->fd = fd;
-		give(c, 10);
+		t_send(c, 10);
 		switch (how) {
 		case 0:
 			t_ret("close_range", close_range(fd, fd, 0));
@@ -271,12 +246,12 @@ CASE(close, all_others, 0)
 		if (fd != c->fd && (fd < TW_FD_CTL || fd > TW_FD_OUT + 1))
 			close(fd);
 	p_send(c, 10);
-	take(c, 10);
-	give(c, 10);
+	t_recv(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 	t_ret("close_range", close_range(TW_FD_OUT + 2, UINT_MAX, 0));
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 	p_when(OP_SEND, c, 10, 0, 0);
 	t_got(c, "recv", recv(c->fd, buf, 10, 0), buf);
 	p_end();
@@ -340,7 +315,7 @@ child_ends(int how, bool unread)
 	if (pid == 0) {
 		c = tw_open();
 		tw_mid(c);
-		give(c, 100);
+		t_send(c, 100);
 		if (unread)
 			p_send(c, 10);
 		ends[how]();
@@ -472,8 +447,8 @@ child(struct tw_conn *c, void (*f)(struct tw_conn *))
 static void
 reads_some(struct tw_conn *c)
 {
-	take(c, 20);
-	give(c, 20);
+	t_recv(c, 20);
+	t_send(c, 20);
 }
 
 /* The child of an upgraded endpoint goes on with it, and the parent after. */
@@ -487,11 +462,11 @@ CASE(fork, upgraded, 0)
 	child(c, reads_some);
 	c->rx += 20;
 	c->tx += 20;
-	take(c, 100);
-	give(c, 20);
+	t_recv(c, 100);
+	t_send(c, 20);
 	p_recv(c, 40);
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 	tw_rounds(c, false);
 }
 
@@ -504,9 +479,9 @@ CASE(fork, before, F_NOUP)
 
 	if (pid == 0) {
 		p_send(c, 10);
-		take(c, 10);
+		t_recv(c, 10);
 		tw_mid(c);
-		give(c, 20);
+		t_send(c, 20);
 		_exit(0);
 	}
 	waitpid(pid, &st, 0);
@@ -517,7 +492,7 @@ CASE(fork, before, F_NOUP)
 	tw_now();
 	tw_rounds(c, false);
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 /* The parent closes: the child alone holds it, and ends it. */
@@ -584,11 +559,11 @@ CASE(fork, parent_closes, 0)
 		close(go[1]);
 		if (read(go[0], buf, 1) < 0)
 			_exit(1);
-		take(c, 20);
-		take(c, 20);
-		give(c, 100);
+		t_recv(c, 20);
+		t_recv(c, 20);
+		t_send(c, 100);
 		p_when(OP_SEND, c, 10, 0, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		t_got(c, "recv", recv(c->fd, buf, 100, 0), buf);
 		p_end();
 		_exit(0);
@@ -625,8 +600,8 @@ CASE(fork, child_closes, 0)
 	child(c, nothing);
 	T("peer sees %ld", p_do(OP_POLL, c, POLLIN, 10, 0).r);
 	p_send(c, 10);
-	take(c, 10);
-	give(c, 10);
+	t_recv(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 	tw_close(c);
 	peer_sees(c);
@@ -654,7 +629,7 @@ CASE(fork, both_write, 0)
 	t_ret("child", st);
 	a = p_end();
 	T("peer got %ld", a.r);
-	give(c, 0);
+	t_send(c, 0);
 }
 
 /* Both read: each byte comes to one of them. */
@@ -706,7 +681,7 @@ CASE(fork, child_blocks, 0)
 
 		p_when(OP_SEND, c, 10, 0, 0);
 		T("poll %d %s", poll(&p, 1, 5000), t_ev(p.revents));
-		take(c, 10);
+		t_recv(c, 10);
 		p_end();
 		p_when(OP_SEND, c, 10, 0, 0);
 		t_got(c, "recv", recv(c->fd, buf, 10, 0), buf);
@@ -738,8 +713,8 @@ CASE(fork, vfork, 0)
 	waitpid(pid, &st, 0);
 	t_ret("child", st);
 	p_send(c, 10);
-	take(c, 10);
-	give(c, 10);
+	t_recv(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 	pid = vfork();
 	if (pid == 0) {
@@ -751,7 +726,7 @@ CASE(fork, vfork, 0)
 	waitpid(pid, &st, 0);
 	t_ret("child", st);
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 	tw_rounds(c, false);
 }
 
@@ -774,9 +749,9 @@ CASE(fork, server, F_NOUP)
 			close(s);
 			tw_rounds(&c, false);
 			p_send(&c, 100);
-			take(&c, 50);
-			take(&c, 100);
-			give(&c, 100);
+			t_recv(&c, 50);
+			t_recv(&c, 100);
+			t_send(&c, 100);
 			p_recv(&c, 100);
 			_exit(0);
 		}
@@ -805,7 +780,7 @@ CASE(fork, twice, 0)
 	c->rx += 20;
 	c->tx += 20;
 	p_recv(c, 20);
-	take(c, 100);
+	t_recv(c, 100);
 }
 
 /* Across exec the descriptor is the socket, and the stream goes on. */
@@ -828,7 +803,7 @@ CASE(fork, exec, F_TCP)
 	waitpid(pid, &st, 0);
 	t_ret("child", st);
 	T("peer got %ld", p_do(OP_RECV, c, 6, 0, 0).r);
-	take(c, 10);
+	t_recv(c, 10);
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 }

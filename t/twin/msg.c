@@ -38,19 +38,6 @@ static char buf[1 << 20];
 static struct iovec many[1025];
 
 static void
-take(struct tw_conn *c, size_t n)
-{
-	t_got(c, "recv", recv(c->fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
-give(struct tw_conn *c, size_t n)
-{
-	tw_fill(c, buf, n);
-	t_sent(c, "send", send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
-static void
 ones(void)
 {
 	for (int i = 0; i < 1025; i++)
@@ -91,7 +78,7 @@ CASE(iov, readv, 0)
 		v[0] = (struct iovec){wall, 60};
 		v[1] = (struct iovec){buf, 10};
 		t_ret("first half bad", readv(c->fd, v, 2));
-		take(c, 100);
+		t_recv(c, 100);
 		t_drain(c, 5000 - 1024 - 10 - 20 - 100);
 		tw_nonblock(c->fd, false);
 		tw_mid(c);
@@ -129,7 +116,7 @@ CASE(iov, writev, 0)
 		v[1] = (struct iovec){wall, 60};
 		t_ret("second half bad", writev(c->fd, v, 2));
 		T("peer sees %ld", p_do(OP_POLL, c, POLLIN, 5, 0).r);
-		give(c, 10);
+		t_send(c, 10);
 		p_recv(c, 10);
 		tw_mid(c);
 	}
@@ -302,7 +289,7 @@ CASE(recvfrom_addr, all, 0)
 		t_ret("no length", r);
 		/* those bytes. */
 		c->rx += 10;
-		take(c, 100);
+		t_recv(c, 100);
 		tw_nonblock(c->fd, false);
 		tw_mid(c);
 	}
@@ -398,7 +385,7 @@ CASE(mmsg, recv_fault, 0)
 		messages(10);
 		say_messages(
 			c, "again", recvmmsg(c->fd, mm, NM, 0, NULL), true);
-		take(c, 100);
+		t_recv(c, 100);
 		tw_nonblock(c->fd, false);
 		tw_mid(c);
 	}
@@ -423,7 +410,7 @@ CASE(mmsg, send, 0)
 		t_ret("null", sendmmsg(c->fd, NULL, 1, 0));
 		mv[0].iov_base = TW_NOWHERE;
 		t_ret("first bad", sendmmsg(c->fd, mm, NM, 0));
-		give(c, 10);
+		t_send(c, 10);
 		p_recv(c, 10);
 		tw_mid(c);
 	}
@@ -537,7 +524,7 @@ CASE(refused, all, 0)
 		t_ret("splice offset", splice(c->fd, &off, pp[1], NULL, 10, 0));
 		t_ret("listen", listen(c->fd, 5));
 		t_ret("accept", accept(c->fd, NULL, NULL));
-		take(c, 100);
+		t_recv(c, 100);
 		tw_mid(c);
 	}
 }
@@ -687,7 +674,7 @@ CASE(splice_own, full_pipe, 0)
 		T("read %d", r);
 		t_ret("room", splice(c->fd, NULL, pp[1], NULL, 40, 0));
 		t_got(c, "of the pipe", read(pp[0], buf, 100), buf);
-		take(c, 100);
+		t_recv(c, 100);
 		close(pp[0]);
 		t_ret("no reader",
 			splice(c->fd, NULL, pp[1], NULL, 100,

@@ -31,25 +31,6 @@
 
 static char buf[4096];
 
-static void
-take_fd(struct tw_conn *c, int fd, size_t n)
-{
-	t_got(c, "recv", recv(fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
-take(struct tw_conn *c, size_t n)
-{
-	take_fd(c, c->fd, n);
-}
-
-static void
-give(struct tw_conn *c, size_t n)
-{
-	tw_fill(c, buf, n);
-	t_sent(c, "send", send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
 /* Bytes that are not of the pattern came to the peer. */
 static void
 peer_got(struct tw_conn *c, long n)
@@ -244,8 +225,8 @@ CASE(born, all, F_TCP)
 					      : close(fd));
 		}
 		shm_unlink("/twin.born");
-		take(c, 100);
-		give(c, 20);
+		t_recv(c, 100);
+		t_send(c, 20);
 		p_recv(c, 20);
 		tw_mid(c);
 	}
@@ -267,7 +248,7 @@ CASE(connect, other_name, F_CON)
 	tw_preamble(&c);
 	tw_mid(&c);
 	p_send(&c, 10);
-	take(&c, 20);
+	t_recv(&c, 20);
 	t_ret("again", __connect(fd, (void *)&a, sizeof a));
 }
 
@@ -282,13 +263,13 @@ CASE(dup, other_names, 0)
 		t_ret("__dup2", __dup2(c->fd, 31));
 		T("F_GETFL %#x", __fcntl(31, F_GETFL));
 		p_send(c, 20);
-		take_fd(c, d, 10);
-		take_fd(c, 31, 10);
+		t_recv_fd(c, d, 10);
+		t_recv_fd(c, 31, 10);
 		t_ret("__close", __close(d));
 		t_ret("closed", recv(d, buf, 1, MSG_DONTWAIT));
 		t_ret("__close", __close(31));
 		t_ret("again", __close(31));
-		give(c, 10);
+		t_send(c, 10);
 		p_recv(c, 10);
 		tw_mid(c);
 	}
@@ -367,14 +348,14 @@ CASE(stdio, prints, F_TCP)
 	struct tw_conn *c = tw_open();
 
 	tw_mid(c);
-	give(c, 10);
+	t_send(c, 10);
 	t_ret("dprintf", dprintf(c->fd, "%d!", 1234));
 	t_ret("__dprintf_chk", __dprintf_chk(c->fd, 1, "%d!", 12));
 	t_ret("vdprintf", va(false, c->fd, "%d!", 1));
 	t_ret("__vdprintf_chk", va(true, c->fd, "%d!", 123));
 	peer_got(c, 24);
 	p_send(c, 10);
-	take(c, 20);
+	t_recv(c, 20);
 	t_ret("closed", dprintf(777, "x"));
 	t_ret("shutdown", shutdown(c->fd, SHUT_WR));
 	t_ret("after shutdown", dprintf(c->fd, "x"));
@@ -405,7 +386,7 @@ streamed(FILE *(*open)(int, const char *), int (*end)(FILE *))
 
 	tw_mid(c);
 	p_send(c, 50);
-	take(c, 10);
+	t_recv(c, 10);
 	peer_listens(c, 30);
 	f = open(c->fd, "r+");
 	T("stream %s", f ? "made" : t_err(errno));
@@ -441,7 +422,7 @@ CASE(stdio, reopened, F_TCP)
 		FILE *f;
 
 		tw_mid(c);
-		give(c, 10);
+		t_send(c, 10);
 		f = fdopen(c->fd, "r+");
 		f = f ? again[i]("/dev/null", "r", f) : NULL;
 		T("%s",
@@ -465,7 +446,7 @@ CASE(stdio, errors, F_TCP)
 	T("mode: %s", fdopen(c->fd, "?") ? "made" : t_err(errno));
 	T("closed: %s", fdopen(777, "r") ? "made" : t_err(errno));
 	p_send(c, 10);
-	take(c, 20);
+	t_recv(c, 20);
 	f = fdopen(c->fd, "r");
 	tw_close(c);
 	T("fclose %s", f && fclose(f) < 0 ? t_err(errno) : "works");
@@ -513,7 +494,7 @@ CASE(aio, read_write, F_TCP)
 	tw_fill(c, buf, 10);
 	t_ret("aio_write", aio_write(&k));
 	written(c, aio_end(&k));
-	take(c, 20);
+	t_recv(c, 20);
 	k.aio_fildes = 777;
 	t_ret("closed", aio_read(&k));
 	t_ret("its end", aio_end(&k));
@@ -533,7 +514,7 @@ CASE(aio, read_write64, F_TCP)
 	tw_fill(c, buf, 10);
 	t_ret("aio_write64", aio_write64(&k));
 	written(c, aio_end64(&k));
-	take(c, 20);
+	t_recv(c, 20);
 }
 
 CASE(aio, list, F_TCP)
@@ -551,7 +532,7 @@ CASE(aio, list, F_TCP)
 	t_ret("lio_listio", lio_listio(LIO_WAIT, list, 2, NULL));
 	written(c, aio_end(&k));
 	p_send(c, 10);
-	take(c, 20);
+	t_recv(c, 20);
 }
 
 CASE(aio, list64, F_TCP)
@@ -569,7 +550,7 @@ CASE(aio, list64, F_TCP)
 	t_ret("lio_listio64", lio_listio64(LIO_WAIT, list, 2, NULL));
 	written(c, aio_end64(&k));
 	p_send(c, 10);
-	take(c, 20);
+	t_recv(c, 20);
 }
 
 CASE(pidfd, getfd, F_TCP)
@@ -593,7 +574,7 @@ CASE(pidfd, getfd, F_TCP)
 					  : "got another");
 		t_ret("recv", recv(fd, buf, 5, MSG_PEEK | MSG_DONTWAIT));
 		close(fd);
-		take(c, 20);
+		t_recv(c, 20);
 		tw_mid(c);
 	}
 }
@@ -737,8 +718,8 @@ CASE(signal, set, 0)
 static void
 child_reads(struct tw_conn *c)
 {
-	take(c, 20);
-	give(c, 20);
+	t_recv(c, 20);
+	t_send(c, 20);
 }
 
 static struct tw_conn *of_clone;
@@ -803,11 +784,11 @@ CASE(fork, ways, 0)
 		ended(pid);
 		c->rx += 20;
 		c->tx += 20;
-		take(c, 100);
-		give(c, 20);
+		t_recv(c, 100);
+		t_send(c, 20);
 		p_recv(c, 40);
 		p_send(c, 10);
-		take(c, 10);
+		t_recv(c, 10);
 		tw_rounds(c, false);
 	}
 }
@@ -818,14 +799,14 @@ static void
 before_fork(void)
 {
 	if (of_clone != NULL)
-		give(of_clone, 7);
+		t_send(of_clone, 7);
 }
 
 static void
 after_fork(void)
 {
 	if (of_clone != NULL)
-		take(of_clone, 7);
+		t_recv(of_clone, 7);
 }
 
 CASE(fork, handlers, 0)
@@ -846,7 +827,7 @@ CASE(fork, handlers, 0)
 	of_clone = NULL;
 	T("peer got %ld", p_end().r);
 	ended(pid);
-	take(c, 50);
+	t_recv(c, 50);
 	tw_rounds(c, false);
 }
 CASE(fork, daemon, 0)
@@ -889,8 +870,8 @@ CASE(fork, other_vfork, 0)
 	}
 	ended(pid);
 	p_send(c, 10);
-	take(c, 10);
-	give(c, 10);
+	t_recv(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 }
 
@@ -934,7 +915,7 @@ goes_on(struct tw_conn *c)
 {
 	peer_got(c, 6);
 	p_send(c, 10);
-	take(c, 20);
+	t_recv(c, 20);
 	tw_close(c);
 	peer_got(c, -1);
 }
@@ -970,8 +951,8 @@ CASE(exec, fails, F_TCP)
 		tw_mid(c);
 		t_ret(execs[i].name, execs[i].f());
 		p_send(c, 10);
-		take(c, 20);
-		give(c, 10);
+		t_recv(c, 20);
+		t_send(c, 10);
 		p_recv(c, 10);
 		tw_close(c);
 	}
@@ -1055,15 +1036,15 @@ CASE(process, prctl, F_TCP)
 		t_ret("dumpable", prctl(PR_SET_DUMPABLE, 1));
 		t_ret("unknown", prctl(-1, 0, 0, 0, 0));
 		p_send(c, 10);
-		take(c, 20);
-		give(c, 10);
+		t_recv(c, 20);
+		t_send(c, 10);
 		p_recv(c, 10);
 		tw_mid(c);
 	}
 	t_ret("seccomp, none", prctl(PR_SET_SECCOMP, 99, NULL));
 	p_send(c, 10);
-	take(c, 20);
-	give(c, 10);
+	t_recv(c, 20);
+	t_send(c, 10);
 	p_recv(c, 10);
 }
 
@@ -1077,8 +1058,8 @@ CASE(process, mlockall, F_TCP)
 		tw_mid(c);
 		t_ret("future", mlockall(MCL_FUTURE));
 		p_send(c, 10);
-		take(c, 20);
-		give(c, 10);
+		t_recv(c, 20);
+		t_send(c, 10);
 		p_recv(c, 10);
 		t_ret("munlockall", munlockall());
 	}

@@ -28,12 +28,6 @@
 static char buf[65536];
 
 static void
-take(struct tw_conn *c, size_t n)
-{
-	t_got(c, "recv", recv(c->fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
 polls(struct pollfd *p, int n, int ms)
 {
 	char s[512] = "";
@@ -76,8 +70,8 @@ CASE(pollx, mixed, 0)
 		t_ret("eventfd", write(ev, &v, 8));
 		p_send(d, 10);
 		polls(p, 9, 1000);
-		take(c, 10);
-		take(d, 10);
+		t_recv(c, 10);
+		t_recv(d, 10);
 		polls(p, 9, -1);
 		t_ret("pipe", read(pp[0], buf, 9));
 		t_ret("eventfd", read(ev, &v, 8));
@@ -86,7 +80,7 @@ CASE(pollx, mixed, 0)
 		p_when(OP_SEND, d, 10, 0, 0);
 		polls(p, 5, 5000);
 		p_end();
-		take(d, 10);
+		t_recv(d, 10);
 		p_when(OP_CONNECT, NULL, tw_port(l), 0, 0);
 		struct pollfd q[] = {{c->fd, POLLIN, 0}, {l, POLLIN, 0}};
 
@@ -110,7 +104,7 @@ CASE(pollx, twice, 0)
 		polls(p, 5, 0);
 		p_send(c, 10);
 		polls(p, 5, 0);
-		take(c, 10);
+		t_recv(c, 10);
 		tw_mid(c);
 	}
 	p_shut_wr(c);
@@ -132,13 +126,13 @@ CASE(pollx, many, 0)
 	p_send(c[5], 10);
 	p_send(c[17], 10);
 	polls(p, 24, 1000);
-	take(c[5], 10);
-	take(c[17], 10);
+	t_recv(c[5], 10);
+	t_recv(c[17], 10);
 	for (int i = 0; i < 24; i += 5) {
 		p_when(OP_SEND, c[i], 10, 0, 0);
 		polls(p, 24, 5000);
 		p_end();
-		take(c[i], 10);
+		t_recv(c[i], 10);
 	}
 	for (int i = 0; i < 24; i += 3)
 		p_shut_wr(c[i]);
@@ -213,7 +207,7 @@ CASE(pollx, masks, 0)
 			p_end();
 			/* Ready, and a signal too. */
 			masked(c, kind, &none);
-			take(c, 10);
+			t_recv(c, 10);
 			masked(c, kind, &none);
 			raise(SIGUSR1);
 			T("signals %d", tw_sigs);
@@ -272,7 +266,7 @@ CASE(selectx, sets, 0)
 		o2 = out;
 		selects(top, NULL, &o2, NULL, c, 3);
 		e2 = ex;
-		take(c[0], 10);
+		t_recv(c[0], 10);
 		/* Only those below the first argument count. */
 		i2 = in;
 		p_when(OP_SEND, c[1], 10, 0, 0);
@@ -281,7 +275,7 @@ CASE(selectx, sets, 0)
 		i2 = in;
 		o2 = in;
 		selects(c[1]->fd, &i2, &o2, NULL, c, 1);
-		take(c[1], 10);
+		t_recv(c[1], 10);
 		t_ret("negative", select(-1, &i2, NULL, NULL, NULL));
 		t_ret("nowhere", select(top, TW_NOWHERE, NULL, NULL, NULL));
 		struct timeval tv = {0, -1};

@@ -38,19 +38,6 @@
 static char buf[65536];
 
 static void
-take(struct tw_conn *c, size_t n)
-{
-	t_got(c, "recv", recv(c->fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
-give(struct tw_conn *c, size_t n)
-{
-	tw_fill(c, buf, n);
-	t_sent(c, "send", send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
-static void
 get(int fd, const char *name, int level, int opt)
 {
 	int v = -77;
@@ -151,7 +138,7 @@ CASE(sockopt, all, 0)
 		if (tset[i] != TCP_MAXSEG)
 			get(c->fd, "TCP's", IPPROTO_TCP, tset[i]);
 	}
-	give(c, 100);
+	t_send(c, 100);
 	p_recv(c, 100);
 }
 
@@ -262,7 +249,7 @@ CASE(sockopt, lowat, 0)
 		put(c->fd, "RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 50);
 		get(c->fd, "RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT);
 		p_send(c, 10);
-		take(c, 4);
+		t_recv(c, 4);
 		p_when(OP_SEND, c, 20, 0, 0);
 		p_when(OP_SEND, c, 30, 0, 0);
 		t_got(c, "recv(100)", recv(c->fd, buf, 100, 0), buf);
@@ -300,9 +287,9 @@ CASE(sockopt, so_error, 0)
 	p_rst(c);
 	get(c->fd, "ERROR", SOL_SOCKET, SO_ERROR);
 	get(c->fd, "ERROR", SOL_SOCKET, SO_ERROR);
-	take(c, 100);
-	take(c, 100);
-	give(c, 10);
+	t_recv(c, 100);
+	t_recv(c, 100);
+	t_send(c, 10);
 	t_pipes();
 }
 
@@ -319,7 +306,7 @@ CASE(sockopt, linger, 0)
 	t_ret("get", getsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, &n));
 	T("on %d for %d", l.l_onoff, l.l_linger);
 	/* RST, and what the peer had not read before is still read. */
-	give(c, 50);
+	t_send(c, 50);
 	p_do(OP_POLL, c, POLLIN, 2000, 0);
 	tw_close(c);
 	a = p_do(OP_RECV, c, -1, 0, 0);
@@ -331,7 +318,7 @@ CASE(sockopt, linger, 0)
 	t_ret("set", setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l));
 	t_ret("get", getsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, &n));
 	T("on %d for %d", l.l_onoff, l.l_linger);
-	give(c, 50);
+	t_send(c, 50);
 	tw_close(c);
 	a = p_do(OP_RECV, c, -1, 0, 0);
 	T("peer got %ld then %s", a.r, a.err ? t_err(a.err) : "the end");
@@ -372,7 +359,7 @@ CASE(sockopt, tcp_info, 0)
 	for (int half = 0; half < 2; half++) {
 		struct counters k0 = counted(c->fd), k;
 
-		give(c, 1000);
+		t_send(c, 1000);
 		p_recv(c, 1000);
 		p_send(c, 300);
 		/* An answer acknowledges what it answers. */
@@ -382,7 +369,7 @@ CASE(sockopt, tcp_info, 0)
 			(unsigned long long)(k.acked - k0.acked),
 			(unsigned long long)(k.received - k0.received),
 			(unsigned long long)k.notsent, k.state);
-		take(c, 1000);
+		t_recv(c, 1000);
 		k = counted(c->fd);
 		T("received %llu",
 			(unsigned long long)(k.received - k0.received));
@@ -400,19 +387,19 @@ CASE(sockopt, cork, 0)
 	for (int half = 0; half < 2; half++) {
 		put(c->fd, "CORK", IPPROTO_TCP, TCP_CORK, 1);
 		get(c->fd, "CORK", IPPROTO_TCP, TCP_CORK);
-		give(c, 100);
-		give(c, 100);
+		t_send(c, 100);
+		t_send(c, 100);
 		put(c->fd, "CORK", IPPROTO_TCP, TCP_CORK, 0);
 		p_recv(c, 200);
 		put(c->fd, "NODELAY", IPPROTO_TCP, TCP_NODELAY, 0);
-		give(c, 100);
+		t_send(c, 100);
 		p_recv(c, 100);
 		tw_mid(c);
 		get(c->fd, "NODELAY", IPPROTO_TCP, TCP_NODELAY);
 		get(c->fd, "CORK", IPPROTO_TCP, TCP_CORK);
 	}
 	put(c->fd, "CORK", IPPROTO_TCP, TCP_CORK, 1);
-	give(c, 100);
+	t_send(c, 100);
 	t_ret("shutdown", shutdown(c->fd, SHUT_WR));
 	p_recv(c, -1);
 }
@@ -423,11 +410,11 @@ CASE(sockopt, cork_moves, 0)
 	struct tw_conn *c = tw_open();
 
 	put(c->fd, "CORK", IPPROTO_TCP, TCP_CORK, 1);
-	give(c, 100);
+	t_send(c, 100);
 	tw_now();
 	c->count = false;
 	for (int i = 0; i < 20; i++)
-		give(c, 100);
+		t_send(c, 100);
 	get(c->fd, "CORK", IPPROTO_TCP, TCP_CORK);
 	put(c->fd, "CORK", IPPROTO_TCP, TCP_CORK, 0);
 	p_recv(c, 2100);
@@ -445,7 +432,7 @@ CASE(sockopt, buffers, 0)
 		get(c->fd, "SNDBUF", SOL_SOCKET, SO_SNDBUF);
 		put(c->fd, "RCVBUF", SOL_SOCKET, SO_RCVBUF, 60000);
 		get(c->fd, "RCVBUF", SOL_SOCKET, SO_RCVBUF);
-		give(c, 1000);
+		t_send(c, 1000);
 		p_recv(c, 1000);
 		tw_mid(c);
 	}
@@ -464,10 +451,10 @@ CASE(sockopt, peek_off, F_TCP)
 		c->rx += 10;
 		t_peek(c, "peek", recv(c->fd, buf, 10, MSG_PEEK), buf);
 		c->rx -= 10;
-		take(c, 15);
+		t_recv(c, 15);
 		get(c->fd, "PEEK_OFF", SOL_SOCKET, SO_PEEK_OFF);
 		put(c->fd, "PEEK_OFF", SOL_SOCKET, SO_PEEK_OFF, -1);
-		take(c, 100);
+		t_recv(c, 100);
 		/* With the option set it may stay on TCP, so only now. */
 		tw_mid(c);
 	}
@@ -485,7 +472,7 @@ CASE(sockopt, congestion, 0)
 	t_ret("set", setsockopt(c->fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
 	t_ret("set", setsockopt(c->fd, IPPROTO_TCP, TCP_CONGESTION, "none", 4));
 	t_ret("ULP", setsockopt(c->fd, IPPROTO_TCP, TCP_ULP, "none", 4));
-	give(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 }
 
@@ -555,7 +542,7 @@ CASE(ioctl, fionread, 0)
 		inq(c->fd, FIONREAD, "FIONREAD");
 		p_send(c, 100);
 		inq(c->fd, FIONREAD, "FIONREAD");
-		take(c, 30);
+		t_recv(c, 30);
 		inq(c->fd, SIOCINQ, "SIOCINQ");
 		t_peek(c, "peek", recv(c->fd, buf, 10, MSG_PEEK), buf);
 		inq(c->fd, FIONREAD, "FIONREAD");
@@ -575,7 +562,7 @@ CASE(ioctl, fionread, 0)
 	inq(c->fd, FIONREAD, "FIONREAD");
 	p_shut_wr(c);
 	inq(c->fd, FIONREAD, "FIONREAD");
-	take(c, 100);
+	t_recv(c, 100);
 	inq(c->fd, FIONREAD, "FIONREAD");
 	t_drain(c, TW_FLIGHT);
 	inq(c->fd, FIONREAD, "FIONREAD");
@@ -591,10 +578,10 @@ CASE(ioctl, outq, F_TCP)
 		long n;
 
 		inq(c->fd, SIOCOUTQ, "SIOCOUTQ");
-		give(c, 100);
+		t_send(c, 100);
 		p_recv(c, 100);
 		p_send(c, 1);
-		take(c, 1);
+		t_recv(c, 1);
 		inq(c->fd, SIOCOUTQ, "SIOCOUTQ");
 		inq(c->fd, SIOCOUTQNSD, "SIOCOUTQNSD");
 		n = t_fill(c);
@@ -604,7 +591,7 @@ CASE(ioctl, outq, F_TCP)
 
 		T("peer took %s", a.r == n ? "all" : "less");
 		p_send(c, 1);
-		take(c, 1);
+		t_recv(c, 1);
 		inq(c->fd, SIOCOUTQ, "SIOCOUTQ");
 		t_ret("nowhere", ioctl(c->fd, SIOCOUTQ, TW_NOWHERE));
 		tw_mid(c);
@@ -655,10 +642,10 @@ CASE(ioctl, others, F_TCP)
 	t_ret("FIOQSIZE", ioctl(c->fd, FIOQSIZE, buf));
 	t_ret("SIOCGPGRP", ioctl(c->fd, SIOCGPGRP, &v));
 	inq(c->fd, SIOCATMARK, "SIOCATMARK");
-	give(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 /* Signal-driven: SIGIO at an arrival. */
@@ -682,8 +669,8 @@ CASE(ioctl, fioasync, F_TCP)
 		for (int k = 0; k < 500 && !tw_sigs; k++)
 			tw_msleep(1);
 		T("%s", atomic_exchange(&tw_sigs, 0) ? "a signal" : "none");
-		take(c, 10);
-		give(c, 10);
+		t_recv(c, 10);
+		t_send(c, 10);
 		p_recv(c, 10);
 	}
 	t_ret("FIOASYNC", ioctl(c->fd, FIOASYNC, &off));
@@ -691,7 +678,7 @@ CASE(ioctl, fioasync, F_TCP)
 	tw_sigs = 0;
 	p_send(c, 10);
 	T("%s", tw_sigs ? "a signal" : "none");
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 /* ---- fcntl ---- */

@@ -20,12 +20,7 @@
 
 static char buf[1 << 22];
 
-static void
-take(struct tw_conn *c, size_t n)
-{
-	t_got(c, "recv", recv(c->fd, buf, n, MSG_DONTWAIT), buf);
-}
-
+/* One call that blocks. */
 static void
 give(struct tw_conn *c, size_t n)
 {
@@ -227,7 +222,7 @@ CASE(thread, poll_and_recv, 0)
 	pthread_join(a.t, NULL);
 	pthread_join(b.t, NULL);
 	T("polls %ld %ld", a.got, b.got);
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 /* ---- streams ---- */
@@ -303,7 +298,7 @@ random_stream(unsigned seed)
 		bad < 0 ? "right" : "WRONG", a.r, a.bad ? "WRONG" : "right");
 	tw_mid(c);
 	p_send(c, 10);
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 #define STREAM(n)                                                              \
@@ -411,13 +406,13 @@ CASE(stream, oob_in, F_TCP)
 	ioctl(c->fd, SIOCATMARK, &m);
 	T("at mark %d", m);
 	p_send(c, 10);
-	take(c, 100);
+	t_recv(c, 100);
 	ioctl(c->fd, SIOCATMARK, &m);
 	T("at mark %d %d", m, sockatmark(c->fd));
-	take(c, 100);
-	take(c, 100);
+	t_recv(c, 100);
+	t_recv(c, 100);
 	p_send(c, 10);
-	take(c, 100);
+	t_recv(c, 100);
 }
 
 CASE(stream, oob_inline, F_TCP)
@@ -447,26 +442,26 @@ CASE(self, ping, 0)
 	for (int half = 0; half < 2; half++) {
 		for (int i = 0; i < 10; i++) {
 			give(&a, 100);
-			take(&b, 1000);
+			t_recv(&b, 1000);
 			give(&b, 100);
-			take(&a, 50);
-			take(&a, 50);
+			t_recv(&a, 50);
+			t_recv(&a, 50);
 		}
-		take(&a, 10);
+		t_recv(&a, 10);
 		tw_self_mid(&a, &b);
 	}
 	t_ret("shutdown", shutdown(a.fd, SHUT_WR));
 	tw_state(b.fd, TS_BIT(TCP_CLOSE_WAIT));
-	take(&b, 10);
+	t_recv(&b, 10);
 	tw_tcp_ok(&b);
 	give(&b, 10);
 	tw_tcp_ok(&a);
-	take(&a, 10);
+	t_recv(&a, 10);
 	tw_close(&b);
 	tw_state(a.fd,
 		TS_BIT(TCP_TIME_WAIT) | TS_BIT(TCP_CLOSE) |
 			TS_BIT(TCP_FIN_WAIT2));
-	take(&a, 10);
+	t_recv(&a, 10);
 }
 
 /* 2 MB written before a byte is read, by the same thread. */
@@ -501,8 +496,8 @@ CASE(self, poll, 0)
 		give(&b, 10);
 		T("poll %d %s %s", poll(p, 2, 0), t_ev(p[0].revents),
 			t_ev(p[1].revents));
-		take(&a, 10);
-		take(&b, 10);
+		t_recv(&a, 10);
+		t_recv(&b, 10);
 		tw_self_mid(&a, &b);
 	}
 }

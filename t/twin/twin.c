@@ -4,6 +4,7 @@
  */
 #include <config.h>
 
+#include <assert.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -550,19 +551,47 @@ p_kill(struct tw_conn *c)
 
 /* ---- small things for the cases ---- */
 
+static _Thread_local char small[65536];
+
+void
+t_recv_fd(struct tw_conn *c, int fd, size_t n)
+{
+	assert(n <= sizeof small);
+	t_got(c, "recv", recv(fd, small, n, MSG_DONTWAIT), small);
+}
+
+void
+t_recv(struct tw_conn *c, size_t n)
+{
+	t_recv_fd(c, c->fd, n);
+}
+
+void
+t_send_fd(struct tw_conn *c, int fd, size_t n)
+{
+	assert(n <= sizeof small);
+	tw_fill(c, small, n);
+	t_sent(c, "send", send(fd, small, n, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+void
+t_send(struct tw_conn *c, size_t n)
+{
+	t_send_fd(c, c->fd, n);
+}
+
 void
 t_drain(struct tw_conn *c, long n)
 {
-	static _Thread_local char buf[65536];
 	long got = 0, bad = -1;
 	ssize_t r = 0;
 	int e = 0;
 
 	while (got < n) {
-		long want =
-			n - got < (long)sizeof buf ? n - got : (long)sizeof buf;
+		long want = n - got < (long)sizeof small ? n - got
+							 : (long)sizeof small;
 
-		r = recv(c->fd, buf, want, 0);
+		r = recv(c->fd, small, want, 0);
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0 && errno == EAGAIN) {
@@ -577,7 +606,7 @@ t_drain(struct tw_conn *c, long n)
 			break;
 		}
 		if (bad < 0) {
-			bad = pat_check(c->rxseed, c->rx, buf, r);
+			bad = pat_check(c->rxseed, c->rx, small, r);
 			if (bad >= 0)
 				bad += got;
 		}

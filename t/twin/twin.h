@@ -218,6 +218,12 @@ void tw_fill(struct tw_conn *c, void *buf, size_t n); /* the next to send */
 void pat_fill(unsigned seed, uint64_t pos, void *buf, size_t n);
 long pat_check(unsigned seed, uint64_t pos, const void *buf, size_t n);
 
+/* One call that does not block, of 64 KiB at most; fd: another number of the
+ * same endpoint. */
+void t_recv(struct tw_conn *c, size_t n);
+void t_recv_fd(struct tw_conn *c, int fd, size_t n);
+void t_send(struct tw_conn *c, size_t n);
+void t_send_fd(struct tw_conn *c, int fd, size_t n);
 /* recv to an amount, quietly; says the sum once */
 void t_drain(struct tw_conn *c, long n);
 /* send until EAGAIN, says that it was something; returns how much */

@@ -21,8 +21,6 @@
 
 #define ALL (POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
 
-static char buf[65536];
-
 static void
 look(const struct tw_waitcall *x, int fd, unsigned want, int ms)
 {
@@ -48,26 +46,13 @@ looks(const struct tw_waitcall *x, int fd)
 }
 
 static void
-take(struct tw_conn *c, size_t n)
-{
-	t_got(c, "recv", recv(c->fd, buf, n, MSG_DONTWAIT), buf);
-}
-
-static void
-give(struct tw_conn *c, size_t n)
-{
-	tw_fill(c, buf, n);
-	t_sent(c, "send", send(c->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
-static void
 w_idle(const struct tw_waitcall *x)
 {
 	struct tw_conn *c = tw_open();
 
 	for (int half = 0; half < 2; half++) {
 		looks(x, c->fd);
-		give(c, 100);
+		t_send(c, 100);
 		looks(x, c->fd);
 		p_recv(c, 100);
 		looks(x, c->fd);
@@ -86,16 +71,16 @@ w_data(const struct tw_waitcall *x)
 		p_send(c, 10);
 		looks(x, c->fd);
 		looks(x, c->fd);
-		take(c, 4);
+		t_recv(c, 4);
 		looks(x, c->fd);
 		p_send(c, 10);
-		take(c, 16);
+		t_recv(c, 16);
 		looks(x, c->fd);
-		take(c, 1);
+		t_recv(c, 1);
 		p_send(c, 1);
 		look(x, c->fd, POLLIN, -1);
 		look(x, c->fd, POLLIN | POLLRDHUP, 1000);
-		take(c, 10);
+		t_recv(c, 10);
 		look(x, c->fd, POLLIN, 0);
 		tw_mid(c);
 	}
@@ -112,14 +97,14 @@ w_block(const struct tw_waitcall *x)
 	look(x, c->fd, POLLIN, 5000);
 	p_end();
 	p_end();
-	take(c, 100);
+	t_recv(c, 100);
 	for (int i = 0; i < 4; i++) {
 		p_when(OP_SEND, c, 1000, 0, 0);
 		look(x, c->fd, i & 1 ? POLLIN : POLLIN | POLLRDHUP,
 			i == 2 ? -1 : 5000);
 		p_end();
 		tw_arrived(c, 1000);
-		take(c, 2000);
+		t_recv(c, 2000);
 		tw_mid(c);
 	}
 }
@@ -140,7 +125,7 @@ w_timeout(const struct tw_waitcall *x)
 		p_when(OP_SEND, c, 10, 0, 0);
 		look(x, c->fd, POLLIN, 5000);
 		p_end();
-		take(c, 10);
+		t_recv(c, 10);
 		tw_mid(c);
 	}
 }
@@ -157,13 +142,13 @@ w_full(const struct tw_waitcall *x)
 		looks(x, c->fd);
 		p_send(c, 10);
 		looks(x, c->fd);
-		take(c, 10);
+		t_recv(c, 10);
 		a = p_do(OP_RECV, c, n, 0, 0);
 		T("peer took %s%s", a.r == n ? "all" : "less",
 			a.bad ? " WRONG" : "");
 		look(x, c->fd, POLLOUT, 2000);
 		looks(x, c->fd);
-		give(c, 100);
+		t_send(c, 100);
 		p_recv(c, 100);
 		tw_mid(c);
 	}
@@ -185,7 +170,7 @@ w_full_blocked(const struct tw_waitcall *x)
 	p_when(OP_RECV, c, n, 0, 0);
 	look(x, c->fd, POLLOUT, -1);
 	p_end();
-	give(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 }
 
@@ -205,7 +190,7 @@ w_full_deaf(const struct tw_waitcall *x)
 	p_end();
 	a = p_end();
 	T("peer took %s", a.r == n ? "all" : "less");
-	take(c, 10);
+	t_recv(c, 10);
 }
 
 static void
@@ -220,11 +205,11 @@ w_fin(const struct tw_waitcall *x)
 	look(x, c->fd, POLLRDHUP, 0);
 	t_drain(c, TW_FLIGHT);
 	looks(x, c->fd);
-	take(c, 1);
+	t_recv(c, 1);
 	looks(x, c->fd);
 	look(x, c->fd, POLLIN | POLLRDHUP, -1);
 	tw_tcp_ok(c);
-	give(c, 10);
+	t_send(c, 10);
 	p_recv(c, 10);
 	looks(x, c->fd);
 	t_ret("shutdown(WR)", shutdown(c->fd, SHUT_WR));
@@ -254,13 +239,13 @@ w_rst(const struct tw_waitcall *x)
 	p_send(c, 10);
 	p_rst(c);
 	looks(x, c->fd);
-	take(c, 4);
+	t_recv(c, 4);
 	looks(x, c->fd);
-	take(c, 10);
+	t_recv(c, 10);
 	looks(x, c->fd);
-	take(c, 10);
+	t_recv(c, 10);
 	looks(x, c->fd);
-	take(c, 10);
+	t_recv(c, 10);
 	looks(x, c->fd);
 }
 
@@ -272,7 +257,7 @@ w_rst_unread(const struct tw_waitcall *x)
 	socklen_t l = sizeof v;
 
 	tw_mid(c);
-	give(c, 100);
+	t_send(c, 100);
 	p_do(OP_POLL, c, POLLIN, 2000, 0);
 	p_do(OP_CLOSE, c, 0, 0, 0);
 	tw_state(c->fd, TS_BIT(TCP_CLOSE));
@@ -280,7 +265,7 @@ w_rst_unread(const struct tw_waitcall *x)
 	t_ret("SO_ERROR", getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &v, &l));
 	T("%s", t_err(v));
 	looks(x, c->fd);
-	take(c, 10);
+	t_recv(c, 10);
 	looks(x, c->fd);
 }
 
@@ -297,7 +282,7 @@ w_rst_blocked(const struct tw_waitcall *x)
 		look(x, c->fd, i ? POLLOUT : POLLIN | POLLRDHUP, 5000);
 		p_end();
 		looks(x, c->fd);
-		take(c, 1);
+		t_recv(c, 1);
 		looks(x, c->fd);
 	}
 }
@@ -311,7 +296,7 @@ w_killed_blocked(const struct tw_waitcall *x)
 	p_when(OP_KILL, c, 0, 0, 0);
 	look(x, c->fd, POLLIN, 5000);
 	looks(x, c->fd);
-	take(c, 1);
+	t_recv(c, 1);
 	looks(x, c->fd);
 }
 
@@ -327,7 +312,7 @@ w_shut(const struct tw_waitcall *x)
 		p_send(c, 10);
 		t_ret("shutdown", shutdown(c->fd, how[i]));
 		looks(x, c->fd);
-		take(c, 100);
+		t_recv(c, 100);
 		looks(x, c->fd);
 		if (how[i] == SHUT_WR) {
 			p_recv(c, -1);
@@ -384,7 +369,7 @@ w_eintr(const struct tw_waitcall *x)
 		T("signals %d", tw_sigs);
 		p_send(c, 10);
 		look(x, c->fd, POLLIN, 1000);
-		take(c, 10);
+		t_recv(c, 10);
 		tw_mid(c);
 	}
 }
@@ -405,9 +390,9 @@ w_lowat(const struct tw_waitcall *x)
 		p_when(OP_SEND, c, 1, 0, 0);
 		look(x, c->fd, POLLIN, 5000);
 		p_end();
-		take(c, 10);
+		t_recv(c, 10);
 		look(x, c->fd, POLLIN, 0);
-		take(c, 100);
+		t_recv(c, 100);
 		v = 1;
 		setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof v);
 		tw_mid(c);
@@ -463,7 +448,7 @@ w_flight(const struct tw_waitcall *x)
 	looks(x, c->fd);
 	t_drain(c, TW_FLIGHT - 1);
 	looks(x, c->fd);
-	take(c, 2);
+	t_recv(c, 2);
 	looks(x, c->fd);
 }
 
