@@ -123,19 +123,37 @@ kmap_tx_kernel(struct kmap_iocall *c, int fd, size_t len)
 	return kmap_iocall_plain(c, fd) || kmap_tx_kernel_slow(c, len);
 }
 
+static inline bool
+kmap_tx_moved(const struct kmap_iocall *c)
+{
+	return a_load(&c->ent->ep->tx.gate.closed);
+}
+
 /* The bytes that the application's vector, or message, is of; as far as it can
  * be read, and has few parts. */
 size_t kmap_vec_len(const struct iovec *iov, size_t cnt);
 size_t kmap_msg_len(const struct msghdr *msg);
 
-/* Nobody asks how many where the direction has moved. */
-#define KMAP_TX_KERNEL(c, fd, len)                                             \
-	((c)->tx = true,                                                       \
-		kmap_iocall_plain((c), (fd)) ||                                \
-			kmap_tx_kernel_slow((c),                               \
-				a_load(&(c)->ent->ep->tx.gate.closed)          \
-					? 0                                    \
-					: (len)))
+/* The same for a vector and a message. Where the direction has moved nobody
+ * asks how many. */
+static inline bool
+kmap_tx_kernel_iov(
+	struct kmap_iocall *c, int fd, const struct iovec *iov, size_t cnt)
+{
+	c->tx = true;
+	return kmap_iocall_plain(c, fd) ||
+		kmap_tx_kernel_slow(
+			c, kmap_tx_moved(c) ? 0 : kmap_vec_len(iov, cnt));
+}
+
+static inline bool
+kmap_tx_kernel_msg(struct kmap_iocall *c, int fd, const struct msghdr *msg)
+{
+	c->tx = true;
+	return kmap_iocall_plain(c, fd) ||
+		kmap_tx_kernel_slow(
+			c, kmap_tx_moved(c) ? 0 : kmap_msg_len(msg));
+}
 
 static inline ssize_t
 kmap_tx_leave(struct kmap_iocall *c, ssize_t r)

@@ -46,7 +46,7 @@ writev(int fd, const struct iovec *iov, int iovcnt)
 {
 	KMAP_IOCALL(c);
 
-	if (KMAP_TX_KERNEL(&c, fd, kmap_vec_len(iov, (size_t)iovcnt))) {
+	if (kmap_tx_kernel_iov(&c, fd, iov, (size_t)iovcnt)) {
 		ssize_t r = kmap_real.writev(c.fd, iov, iovcnt);
 
 		return kmap_tx_leave(&c, r);
@@ -68,7 +68,7 @@ pwritev2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
 	if (off != -1)
 		return kmap_real.pwritev2(
 			kmap_fd_seen(fd), iov, iovcnt, off, flags);
-	if (KMAP_TX_KERNEL(&c, fd, kmap_vec_len(iov, (size_t)iovcnt))) {
+	if (kmap_tx_kernel_iov(&c, fd, iov, (size_t)iovcnt)) {
 		ssize_t r = kmap_real.pwritev2(c.fd, iov, iovcnt, off, flags);
 
 		return kmap_tx_leave(&c, r);
@@ -151,7 +151,7 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	KMAP_IOCALL(c);
 
-	if (KMAP_TX_KERNEL(&c, fd, kmap_msg_len(msg))) {
+	if (kmap_tx_kernel_msg(&c, fd, msg)) {
 		int e = kmap_pass_out(msg);
 		ssize_t r;
 
@@ -182,7 +182,7 @@ next_message(int fd, struct mmsghdr *m, int flags)
 {
 	KMAP_IOCALL(c);
 
-	if (KMAP_TX_KERNEL(&c, fd, kmap_msg_len(&m->msg_hdr))) {
+	if (kmap_tx_kernel_msg(&c, fd, &m->msg_hdr)) {
 		ssize_t r = kmap_real.sendmsg(c.fd, &m->msg_hdr, flags);
 
 		return kmap_ret(kmap_tx_leave(&c, r));
