@@ -232,13 +232,6 @@ kmap_wait_kernel(void)
 	return !kmap_any_upgraded();
 }
 
-/* True: signal dispositions may go to the kernel as they are. */
-static inline bool
-kmap_sig_kernel(void)
-{
-	return false;
-}
-
 /*
  * Around everything that makes a process like this one (fork.c says where).
  * False: nothing was done, and neither of the next two follows (this is a

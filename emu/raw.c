@@ -204,8 +204,7 @@ raw_sigaction(const struct args *s)
 	long r;
 
 	/* Signals below SIGRTMIN that libc keeps for itself are not ours. */
-	if (kmap_sig_kernel() || s->d != MASK_BYTES ||
-		(s->a >= __SIGRTMIN && s->a < SIGRTMIN) ||
+	if (s->d != MASK_BYTES || (s->a >= __SIGRTMIN && s->a < SIGRTMIN) ||
 		(kact && !kmap_readable(kact)) ||
 		(kold && !kmap_readable(kold)))
 		return kernel(s);
