@@ -1403,12 +1403,12 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		if (!(it->events & EPOLLET) || a_load(&ep->tx.nospace)) {
 			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 			if (!kmap_tx_has_room(ep))
-				*limit = kmap_min(
+				*limit = kmap_umin(
 					*limit, kmap_tx_spill_look(ep));
 		}
 	} else if (wants_out(it) && kmap_tx_paced(ep)) {
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
-		*limit = kmap_min(*limit, KMAP_PACE_NS);
+		*limit = kmap_umin(*limit, KMAP_PACE_NS);
 	} else if (wants_out(it) && !it->kernel_out &&
 		(!(it->events & EPOLLET) || !it->out_known)) {
 		/* By TCP: the carrier's own edge tells of room. (For an edge
@@ -1417,7 +1417,7 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		register_tag(it, EPOLL_CTL_MOD);
 	}
 	if (kmap_tx_answer(it->ent))
-		*limit = kmap_min(*limit, KMAP_REPAY_NS);
+		*limit = kmap_umin(*limit, KMAP_REPAY_NS);
 	return item_ready(it) != 0;
 }
 
@@ -1464,7 +1464,7 @@ set_arm(struct kmap_set *s, uint64_t *limit)
 			ready = true;
 		else if (l1 == UINT64_MAX && !inherited(it))
 			hot_remove(it);
-		*limit = kmap_min(*limit, l1);
+		*limit = kmap_umin(*limit, l1);
 	}
 	if (ready)
 		return true;
@@ -1635,7 +1635,7 @@ set_sleep(struct wait *w, uint64_t stop)
 		/* Rounded up: down, the last millisecond would spin. */
 		ms = stop <= now
 			? 0
-			: (int)kmap_min((stop - now + MS - 1) / MS, INT32_MAX);
+			: (int)kmap_umin((stop - now + MS - 1) / MS, INT32_MAX);
 	}
 	if (kmap_unlikely(child)) {
 		set_hand_over(w->set);
@@ -1655,7 +1655,7 @@ last_rung(const struct kmap_set *s)
 	uint64_t at = 0;
 
 	for (l = atomic_load(&kmap_links); l != NULL; l = atomic_load(&l->next))
-		at = kmap_max(at, kmap_rung_at(l, s->id));
+		at = kmap_umax(at, kmap_rung_at(l, s->id));
 	return at;
 }
 
@@ -1714,7 +1714,7 @@ set_wait(struct wait *w)
 		set_unlock(s);
 		stop = w->deadline;
 		if (limit != UINT64_MAX)
-			stop = stop != 0 ? kmap_min(stop, t0 + limit)
+			stop = stop != 0 ? kmap_umin(stop, t0 + limit)
 					 : t0 + limit;
 		n = set_sleep(w, stop);
 		if (n < 0)
@@ -1827,7 +1827,7 @@ kmap_set_watch(struct kmap_set *s)
 	own_bells_take(s);
 	set_lock(s);
 	bells_clear(s);
-	limit = kmap_min(limit, settle(s));
+	limit = kmap_umin(limit, settle(s));
 	set_unlock(s);
 	return limit;
 }
@@ -1868,7 +1868,7 @@ nested_watch(struct kmap_set *s)
 
 	for (unsigned int i = 0; i < s->nnested; i++)
 		if ((in = nested_of(s, i)) != NULL) {
-			limit = kmap_min(limit, kmap_set_watch(in));
+			limit = kmap_umin(limit, kmap_set_watch(in));
 			kmap_set_drop(in);
 		}
 	return limit;
@@ -1947,7 +1947,7 @@ plain_wait(const struct wait *w, const struct timespec *ts)
 		now = kmap_now();
 		ms = w->deadline <= now
 			? 0
-			: (int)kmap_min(
+			: (int)kmap_umin(
 				  (w->deadline - now + MS - 1) / MS, INT32_MAX);
 	}
 	/* Whoever tags an item in between has to ring. */
@@ -1974,7 +1974,7 @@ nested_wait(struct wait *w, const struct timespec *ts)
 		if (limit != UINT64_MAX && w->deadline != 1)
 			part.deadline = w->deadline == 0
 				? now + limit
-				: kmap_min(w->deadline, now + limit);
+				: kmap_umin(w->deadline, now + limit);
 		n = plain_wait(&part, part.deadline == w->deadline ? ts : NULL);
 		if (n < 0)
 			return n;

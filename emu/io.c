@@ -264,7 +264,7 @@ put_inq(struct msghdr *msg, size_t room, int inq)
 	memcpy(buf, &h, sizeof(h));
 	memcpy(buf + sizeof(h), &inq, sizeof(inq));
 	if (kmap_copy(msg->msg_control, buf, h.cmsg_len) == 0)
-		msg->msg_controllen = kmap_min(CMSG_SPACE(sizeof(inq)), room);
+		msg->msg_controllen = kmap_umin(CMSG_SPACE(sizeof(inq)), room);
 }
 
 /* As the kernel's move_addr_to_user, of an address that has no bytes. */
@@ -349,7 +349,7 @@ rx_loop(struct kmap_iocall *c, struct kmap_rx_op *op, bool nb, uint64_t end,
 
 	/* As sock_rcvlowat. */
 	target = op->flags & MSG_WAITALL ? want
-					 : kmap_min(e->ep->rcvlowat, want);
+					 : kmap_umin(e->ep->rcvlowat, want);
 
 	for (;;) {
 		n = kmap_rx_try(e, kmap_carrier(e, c->fd), op);
@@ -398,7 +398,7 @@ iter_of(struct kmap_iter *it, const struct iovec *iov, int cnt, bool vec,
 
 	if (vec)
 		return kmap_iter_init(it, iov, (size_t)cnt);
-	n = kmap_min(iov->iov_len, KMAP_MAX_RW);
+	n = kmap_umin(iov->iov_len, KMAP_MAX_RW);
 	*it = (struct kmap_iter){.iov = iov, .cnt = 1, .left = n};
 	return kmap_user_range(iov->iov_base, whole ? iov->iov_len : n)
 		? 0
@@ -753,7 +753,7 @@ kmap_sendfile_ring(int out, int in, off_t *off, size_t n)
 		return kmap_errno(r);
 	if (n == 0)
 		return 0;
-	op.file_left = kmap_min(n, 0x7ffff000);
+	op.file_left = kmap_umin(n, 0x7ffff000);
 	nb = nonblocking(c.ent, out);
 	r = tx_loop(
 		&c, &op, nb, nb ? 0 : deadline_of(c.ent->ep->sndtimeo), &done);
@@ -847,7 +847,7 @@ kmap_splice_out(struct kmap_iocall *c, int in, size_t n, unsigned int flags)
 		if (kmap_sys_ioctl(in, FIONREAD, &held) != 0)
 			return -EINVAL;
 	}
-	op.file_left = kmap_min(n, (size_t)(held > 0 ? held : 1));
+	op.file_left = kmap_umin(n, (size_t)(held > 0 ? held : 1));
 	op.flags = KMAP_TX_PIPE;
 	r = tx_loop(c, &op, nb, nb ? 0 : deadline_of(e->ep->sndtimeo), &done);
 	return r < 0 && done == 0 ? r : (ssize_t)done;

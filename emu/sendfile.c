@@ -83,8 +83,7 @@ kmap_splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
 					(fl & O_NONBLOCK ? SPLICE_F_NONBLOCK
 							 : 0));
 		if (kmap_fd_ent(out) != NULL && pipe_end(in, O_WRONLY, &fl) &&
-			!kmap_tx_kernel(
-				&c, out, kmap_min(n, (size_t)PIPE_HOLDS)))
+			!kmap_tx_kernel(&c, out, kmap_umin(n, PIPE_HOLDS)))
 			return kmap_splice_out(&c, in, n, flags);
 	}
 	return kmap_spliced(&c,

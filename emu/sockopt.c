@@ -54,7 +54,7 @@ kmap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 		return r;
 	if (kmap_unlikely(kmap_keep_get(e->ep, level, name, &v)))
 		/* The kernel's probes are by our will: not the program's. */
-		kmap_copy(val, &v, kmap_min((size_t)*len, sizeof(v)));
+		kmap_copy(val, &v, kmap_umin((size_t)*len, sizeof(v)));
 	else if (level == IPPROTO_TCP && name == TCP_INFO &&
 		e->ep->link != NULL)
 		kmap_tcp_info(e, val, *len);

@@ -121,7 +121,7 @@ static bool
 polled_room(void)
 {
 	size_t old = polled.room * sizeof(*polled.of);
-	size_t size = kmap_max(2 * old, (size_t)KMAP_PAGE);
+	size_t size = kmap_umax(2 * old, KMAP_PAGE);
 	struct polled *p;
 
 	if (polled.top < polled.room)
@@ -347,7 +347,7 @@ kmap_rung_at(const struct kmap_link *l, int id)
 	struct kmap_place_shm *p = l->ctl->side[l->side].place;
 	uint64_t at = a_load(&p[KMAP_PLACE_COMMON].rung_at);
 
-	return id < 0 ? at : kmap_max(at, a_load(&p[id].rung_at));
+	return id < 0 ? at : kmap_umax(at, a_load(&p[id].rung_at));
 }
 
 /* ---- one endpoint ---- */
@@ -546,7 +546,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 	if ((want & POLLOUT) && (!out_tcp || paced)) {
 		stop = t0 + (out_tcp ? KMAP_PACE_NS : kmap_tx_spill_look(ep));
 		if (deadline != 0)
-			stop = kmap_min(deadline, stop);
+			stop = kmap_umin(deadline, stop);
 	}
 	if (one_arm(p, &o))
 		return 0;
@@ -559,7 +559,7 @@ kmap_wait_one(struct kmap_ent *e, int fd, int want, uint64_t deadline,
 		now = kmap_now();
 		ms = stop <= now
 			? 0
-			: (int)kmap_min((stop - now + MS - 1) / MS, 1000000);
+			: (int)kmap_umin((stop - now + MS - 1) / MS, 1000000);
 	}
 	kmap_stats_count(KMAP_STAT_sleeps);
 	KMAP_TESTPOINT("sleep", fd);
@@ -716,13 +716,13 @@ many_arm(struct kmap_place *p, struct many *m, uint64_t *limit)
 		if (one_arm(p, &o))
 			return true;
 		if (kmap_tx_answer(e))
-			*limit = kmap_min(*limit, KMAP_REPAY_NS);
+			*limit = kmap_umin(*limit, KMAP_REPAY_NS);
 		if (!(o.want & TX_WANT) || e->ep->link == NULL)
 			continue;
 		if (kmap_tx_on_ring(e->ep))
-			*limit = kmap_min(*limit, kmap_tx_spill_look(e->ep));
+			*limit = kmap_umin(*limit, kmap_tx_spill_look(e->ep));
 		else if (kmap_tx_paced(e->ep))
-			*limit = kmap_min(*limit, KMAP_PACE_NS);
+			*limit = kmap_umin(*limit, KMAP_PACE_NS);
 		else if (writable_now(m->fds[i].fd))
 			return true;
 	}
@@ -790,7 +790,7 @@ many_watch(struct many *m, bool overdue)
 		if (overdue)
 			kmap_set_overdue(set);
 		else
-			limit = kmap_min(limit, kmap_set_watch(set));
+			limit = kmap_umin(limit, kmap_set_watch(set));
 		kmap_set_drop(set);
 	}
 	return limit;
@@ -860,7 +860,7 @@ many_rung(const struct kmap_place *p, struct many *m)
 		struct kmap_ent *e = gated(&m->fds[i]);
 
 		if (e != NULL && e->ep->link != NULL)
-			at = kmap_max(at, kmap_rung_at(e->ep->link, p->id));
+			at = kmap_umax(at, kmap_rung_at(e->ep->link, p->id));
 	}
 	return at;
 }
@@ -897,10 +897,10 @@ many_wait(struct many *m, uint64_t deadline, const sigset_t *mask)
 			kmap_polled_leave(mark);
 			continue;
 		}
-		limit = kmap_min(limit, many_watch(m, false));
+		limit = kmap_umin(limit, many_watch(m, false));
 		if (limit != UINT64_MAX)
 			stop = deadline == 0 ? t0 + limit
-					     : kmap_min(deadline, t0 + limit);
+					     : kmap_umin(deadline, t0 + limit);
 		if (p == NULL || m->poor)
 			stop = t0 + MS;
 		now = kmap_now();

@@ -22,14 +22,15 @@
 #define kmap_container_of(p, type, member)                                     \
 	((type *)((char *)(p)-offsetof(type, member)))
 
+/* Of unsigned numbers of any width: a negative one would be the largest. */
 static inline uint64_t
-kmap_min(uint64_t a, uint64_t b)
+kmap_umin(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
 static inline uint64_t
-kmap_max(uint64_t a, uint64_t b)
+kmap_umax(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
 }

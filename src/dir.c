@@ -186,7 +186,7 @@ kmap_dir_repay(struct kmap_ep *ep, int fd)
 		struct iovec v = {
 			.iov_base = r->data + pos,
 			.iov_len =
-				kmap_min(ep->tx.bounce_to - ep->tx.bounce_from,
+				kmap_umin(ep->tx.bounce_to - ep->tx.bounce_from,
 					r->size - pos),
 		};
 		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
@@ -312,7 +312,7 @@ kmap_dir_tcp_cap(struct kmap_ep *ep, int fd, bool *pending)
 		uint64_t left = a_load(&d->rec_tcp) - ep->rx.tcp;
 
 		*pending = true;
-		return (int64_t)kmap_min(left, (uint64_t)n);
+		return (int64_t)kmap_umin(left, (uint64_t)n);
 	}
 	return n;
 }

@@ -516,7 +516,7 @@ static void
 bells_drop(struct kmap_link *l)
 {
 	uint32_t seen = a_load_acq(&l->ctl->side[!l->side].messages);
-	uint32_t n = kmap_min(seen - a_load(&l->messages_read), MESSAGES_MAX);
+	uint32_t n = kmap_umin(seen - a_load(&l->messages_read), MESSAGES_MAX);
 	char c;
 
 	a_store(&l->messages_read, seen);

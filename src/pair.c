@@ -940,7 +940,7 @@ ring_wanted(int fd)
 			kmap_sys_getsockopt(
 				fd, SOL_SOCKET, of[i].name, &v, &len) != 0)
 			v = (int)kmap_conf.ring_size * 2;
-		asked = kmap_max(asked, (uint64_t)v / 2);
+		asked = kmap_umax(asked, (uint64_t)v / 2);
 	}
 	while (size < asked && size < RING_ASKED_MAX)
 		size <<= 1;
@@ -1145,7 +1145,7 @@ kmap_pair_tick(struct kmap_ent *e, int fd)
 		return;
 	}
 	if (kmap_conf.upgrade == KMAP_EARNED && by_tcp(e) < EARN_BYTES &&
-		kmap_min(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
+		kmap_umin(e->pub->tcp_messages_in, e->pub->tcp_messages_out) <
 			EARN_CALLS)
 		return;
 	if (!kmap_trylock(&ep->lock))

@@ -16,7 +16,7 @@
 static uint64_t
 worth(uint64_t e)
 {
-	return kmap_min(3 * e + BUDGET_MIN, BUDGET_MAX);
+	return kmap_umin(3 * e + BUDGET_MIN, BUDGET_MAX);
 }
 
 uint64_t
@@ -58,7 +58,7 @@ kmap_policy_preempted(struct kmap_policy *p, uint64_t now, uint64_t took)
 {
 	if (took < SLICE)
 		return false;
-	p->bar = p->bar == 0 ? BAR_MIN : kmap_min(2 * p->bar, BAR_MAX);
+	p->bar = p->bar == 0 ? BAR_MIN : kmap_umin(2 * p->bar, BAR_MAX);
 	p->bar_until = now + p->bar;
 	return true;
 }
@@ -75,13 +75,13 @@ kmap_policy_woken(
 	e = came - began;
 	p->gap = p->gap == 0
 		? e + 1
-		: p->gap - p->gap / 8 + kmap_min(e, 1000 * 1000 * US) / 8;
+		: p->gap - p->gap / 8 + kmap_umin(e, 1000 * 1000 * US) / 8;
 	if (e < BUDGET_MAX)
-		p->budget = kmap_max(p->budget, worth(e));
+		p->budget = kmap_umax(p->budget, worth(e));
 }
 
 void
 kmap_policy_timed_out(struct kmap_policy *p)
 {
-	p->gap = kmap_min(p->gap * 2, 1000 * 1000 * US);
+	p->gap = kmap_umin(p->gap * 2, 1000 * 1000 * US);
 }

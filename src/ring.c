@@ -87,7 +87,7 @@ kmap_iter_init(struct kmap_iter *it, const struct iovec *iov, size_t cnt)
 		if (v.iov_len > SSIZE_MAX)
 			return -EINVAL;
 		good = good && kmap_user_range(v.iov_base, v.iov_len);
-		total += kmap_min(v.iov_len, KMAP_MAX_RW - total);
+		total += kmap_umin(v.iov_len, KMAP_MAX_RW - total);
 	}
 	it->left = total;
 	return good ? 0 : -EFAULT;
@@ -105,7 +105,7 @@ iter_piece(struct kmap_iter *it, size_t n, void **at)
 	if (it->cnt == 0)
 		return 0;
 	*at = (char *)it->iov->iov_base + it->off;
-	return kmap_min(n, it->iov->iov_len - it->off);
+	return kmap_umin(n, it->iov->iov_len - it->off);
 }
 
 static void
@@ -144,7 +144,7 @@ kmap_ring_put(struct kmap_ring_tx *r, struct kmap_iter *it, size_t n)
 
 		if (m == 0)
 			break;
-		m = kmap_min(m, r->size - ((r->tail + done) & (r->size - 1)));
+		m = kmap_umin(m, r->size - ((r->tail + done) & (r->size - 1)));
 		to = r->data + ((r->tail + done) & (r->size - 1));
 		if (kmap_copy(to, at, m) != 0) {
 			*it = was;
@@ -164,7 +164,7 @@ kmap_ring_stretch(struct kmap_ring_tx *r, size_t n, void **at)
 	uint64_t pos = r->tail & (r->size - 1);
 
 	*at = r->data + pos;
-	return kmap_min(n, r->size - pos);
+	return kmap_umin(n, r->size - pos);
 }
 
 void
@@ -212,7 +212,7 @@ kmap_ring_get(struct kmap_ring_rx *r, struct kmap_iter *it, size_t n, bool peek,
 
 		if (m == 0)
 			break;
-		m = kmap_min(m, r->size - ((r->head + done) & (r->size - 1)));
+		m = kmap_umin(m, r->size - ((r->head + done) & (r->size - 1)));
 		from = r->data + ((r->head + done) & (r->size - 1));
 		if (kmap_copy(at, from, m) != 0) {
 			*it = was;
@@ -232,7 +232,7 @@ kmap_ring_readable(struct kmap_ring_rx *r, size_t n, const void **at)
 	uint64_t pos = r->head & (r->size - 1);
 
 	*at = r->data + pos;
-	return kmap_min(n, r->size - pos);
+	return kmap_umin(n, r->size - pos);
 }
 
 void

@@ -119,7 +119,7 @@ iter_iov(const struct kmap_iter *it, size_t max, struct iovec *out, size_t n)
 
 		if (len > 0) {
 			out[k].iov_base = (char *)it->iov[i].iov_base + off;
-			out[k].iov_len = kmap_min(len, max);
+			out[k].iov_len = kmap_umin(len, max);
 			max -= out[k].iov_len;
 			k++;
 		}
@@ -133,7 +133,7 @@ iter_skip(struct kmap_iter *it, size_t n)
 {
 	it->left -= n;
 	while (n > 0) {
-		size_t m = kmap_min(n, it->iov->iov_len - it->off);
+		size_t m = kmap_umin(n, it->iov->iov_len - it->off);
 
 		it->off += m;
 		n -= m;
@@ -238,7 +238,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 			fin_seen(e, fd, false);
 			return rx_end(ep);
 		}
-		want = kmap_min(want, (size_t)cap);
+		want = kmap_umin(want, (size_t)cap);
 	}
 	if (kmap_unlikely(e->preconsent) && ep->link == NULL) {
 		/* SIOCINQ first, then: was it claimed? As with the records. */
@@ -254,7 +254,7 @@ tcp_recv(struct kmap_ent *e, int fd, struct kmap_rx_op *op)
 				return -ESTALE;
 			return n > 0 ? -ERESTART : n;
 		}
-		want = kmap_min(want, (size_t)inq);
+		want = kmap_umin(want, (size_t)inq);
 	}
 	n = kernel_recv(fd, op, want);
 	if (n > 0 && !(op->flags & MSG_PEEK)) {
@@ -312,14 +312,14 @@ pipe_put(int pipe, const uint8_t *at, size_t n)
 	ssize_t r;
 
 	if (kmap_sys_ioctl(pipe, FIONREAD, &held) == 0 && held == 0 && size > 0)
-		return kmap_sys_write(pipe, at, kmap_min(n, (size_t)size));
+		return kmap_sys_write(pipe, at, kmap_umin(n, (size_t)size));
 	while (done < n) {
 		r = kmap_sys_poll1(pipe, POLLOUT);
 		if (!(r & (POLLOUT | POLLERR)))
 			r = r < 0 ? r : -EAGAIN;
 		else
 			r = kmap_sys_write(pipe, at + done,
-				kmap_min(n - done, (size_t)KMAP_PAGE));
+				kmap_umin(n - done, KMAP_PAGE));
 		if (r <= 0)
 			return done > 0 ? (ssize_t)done : r;
 		done += (size_t)r;
@@ -361,12 +361,12 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 		return n == 0 ? -EAGAIN : n;
 	if (kmap_unlikely(a_load_acq(&d->nrec) != ep->rx.passed)) {
 		/* The ring ends at the down record. */
-		n = (ssize_t)kmap_min(
+		n = (ssize_t)kmap_umin(
 			(uint64_t)n, a_load(&d->rec_ring) - ep->rx.ring.head);
 		if (n == 0)
 			return -EAGAIN;
 	}
-	n = (ssize_t)kmap_min((size_t)n, op->it.left);
+	n = (ssize_t)kmap_umin((size_t)n, op->it.left);
 	if (op->pipe >= 0)
 		n = ring_to_pipe(ep, op, (size_t)n);
 	else
@@ -533,11 +533,11 @@ rx_peek_on(struct kmap_ent *e, int fd, struct kmap_rx_op *op,
 		by_tcp = n;
 		r = kmap_ring_avail(&ep->rx.ring, SIZE_MAX);
 		if (r > 0 && due > 1)
-			r = (ssize_t)kmap_min(
+			r = (ssize_t)kmap_umin(
 				(uint64_t)r, a_load(&d->rec_ring) - at);
 		if (r > 0)
 			r = kmap_ring_get(&ep->rx.ring, &op->it,
-				kmap_min((size_t)r, op->it.left), true,
+				kmap_umin((size_t)r, op->it.left), true,
 				(op->flags & MSG_TRUNC) != 0);
 		if (r > 0) {
 			total = (size_t)r;
@@ -649,7 +649,7 @@ kernel_send_file(int fd, struct kmap_tx_op *op, size_t max)
 	n = kmap_sys_fcntl(fd, F_GETFL, 0);
 	if (n >= 0 && !(n & O_NONBLOCK)) {
 		uint8_t buf[16384];
-		struct iovec v = {buf, kmap_min(max, sizeof(buf))};
+		struct iovec v = {buf, kmap_umin(max, sizeof(buf))};
 		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 		int64_t at = op->off != NULL
 			? *op->off
@@ -678,7 +678,7 @@ kernel_send(struct kmap_ent *e, int fd, struct kmap_tx_op *op, size_t max)
 	ssize_t n;
 
 	if (op->file >= 0) {
-		n = kernel_send_file(fd, op, kmap_min(op->file_left, max));
+		n = kernel_send_file(fd, op, kmap_umin(op->file_left, max));
 		if (n > 0)
 			op->file_left -= (size_t)n;
 	} else {
@@ -706,7 +706,7 @@ ring_from_file(struct kmap_ep *ep, struct kmap_tx_op *op, size_t space)
 	while (done < space && op->file_left > 0) {
 		void *at;
 		size_t n = kmap_ring_stretch(&ep->tx.ring,
-			kmap_min(space - done, op->file_left), &at);
+			kmap_umin(space - done, op->file_left), &at);
 		ssize_t r;
 
 		if (op->off != NULL)
@@ -774,13 +774,13 @@ patience(const struct kmap_ep *ep)
 {
 	uint64_t ns = STUCK_NS << ep->link->patient;
 
-	return waits_for_us(ep) ? kmap_min(ns, (uint64_t)MUTUAL_NS) : ns;
+	return waits_for_us(ep) ? kmap_umin(ns, MUTUAL_NS) : ns;
 }
 
 uint64_t
 kmap_tx_spill_look(const struct kmap_ep *ep)
 {
-	return kmap_min(patience(ep) / 2, (uint64_t)STUCK_LOOK_NS);
+	return kmap_umin(patience(ep) / 2, STUCK_LOOK_NS);
 }
 
 /* tx.lock held; the direction was on the ring. */
@@ -891,7 +891,7 @@ tx_piece(struct kmap_ep *ep)
 	}
 	if (ep->tx.ahead >= pace(ep))
 		return TCP_PIECE;
-	return kmap_min((size_t)TCP_PIECE, (size_t)(pace(ep) - ep->tx.ahead));
+	return kmap_umin(TCP_PIECE, (size_t)(pace(ep) - ep->tx.ahead));
 }
 
 /* Whether the peer is still there, when its head stood still. tx.lock held;
@@ -942,7 +942,7 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op, bool *full)
 		return space;
 	if (space == 0)
 		return -EAGAIN;
-	n = (ssize_t)kmap_min((size_t)space, want);
+	n = (ssize_t)kmap_umin((size_t)space, want);
 	if (op->file >= 0)
 		n = ring_from_file(ep, op, (size_t)n);
 	else
@@ -970,7 +970,7 @@ tx_by_tcp(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	}
 	piece = tx_piece(ep);
 	if (op->piece != 0)
-		piece = kmap_min(piece, op->piece);
+		piece = kmap_umin(piece, op->piece);
 	n = kernel_send(e, fd, op, piece);
 	if (n > 0) {
 		ep->tx.ahead += (uint64_t)n;
@@ -1106,7 +1106,7 @@ kmap_tx_spill(struct kmap_ent *e)
 	} else if (now - ep->tx.stuck_since >=
 		(beat == ep->tx.stuck_beat
 				? patience(ep)
-				: kmap_max(patience(ep), (uint64_t)BUSY_NS))) {
+				: kmap_umax(patience(ep), BUSY_NS))) {
 		spill(ep);
 		down = true;
 	}

@@ -485,7 +485,7 @@ key(struct parser *ps, struct kmap_value *v)
 	char *end = NULL;
 
 	v->line = ps->line;
-	v->column = (uint16_t)kmap_min(column(ps, ps->p), UINT16_MAX);
+	v->column = (uint16_t)kmap_umin(column(ps, ps->p), UINT16_MAX);
 	if (*ps->p == '\'')
 		return literal_refused(ps);
 	if (*ps->p == '"') {
@@ -551,7 +551,7 @@ array(struct parser *ps, struct kmap_value *v, int depth)
 			return false;
 		item->line = ps->line;
 		item->column =
-			(uint16_t)kmap_min(column(ps, ps->p), UINT16_MAX);
+			(uint16_t)kmap_umin(column(ps, ps->p), UINT16_MAX);
 		if (!value(ps, item, depth + 1))
 			return false;
 		*last = item;

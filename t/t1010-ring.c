@@ -98,7 +98,7 @@ sender(void *arg)
 			sched_yield();
 			continue;
 		}
-		n = (ssize_t)kmap_min(want, (uint64_t)room);
+		n = (ssize_t)kmap_umin(want, (uint64_t)room);
 		pattern_fill(buf, (size_t)n, r->seed, done);
 		if (rnd(&s) % 4 == 0) {
 			void *at;
@@ -148,7 +148,7 @@ receive(struct run *r)
 			sched_yield();
 			continue;
 		}
-		n = (ssize_t)kmap_min(want, (uint64_t)have);
+		n = (ssize_t)kmap_umin(want, (uint64_t)have);
 		memset(buf, 0xee, (size_t)n);
 		kmap_iter_init(&it, v, scatter(v, buf, (size_t)n, &s));
 		if (kmap_ring_get(&rx, &it, (size_t)n, peek && !drop, drop) !=

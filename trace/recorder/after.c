@@ -225,7 +225,7 @@ put_hash(struct out *o, const struct kt_call *c, int arg, const struct iovec *v,
 	if (!hash_room(c))
 		return;
 	for (unsigned int i = 0; left && i < n; i++) {
-		size_t k = kmap_min(left, v[i].iov_len);
+		size_t k = kmap_umin(left, v[i].iov_len);
 
 		/* MSG_TRUNC throws away what it reads. */
 		if (!v[i].iov_base)
@@ -260,7 +260,7 @@ put_slices(struct out *o, const struct kt_call *c, int arg,
 		len[i] = s->v[i].iov_len;
 	to = want && c->r >= 0 ? item(o, TRACE_ITEM_DATA, arg, want) : NULL;
 	for (unsigned int i = 0; to && want && i < s->n; i++) {
-		size_t n = kmap_min(want, s->v[i].iov_len);
+		size_t n = kmap_umin(want, s->v[i].iov_len);
 
 		memcpy(to, s->v[i].iov_base, n);
 		to += n;
@@ -728,12 +728,12 @@ kt_after(struct kt_call *c, enum kt_name fn, int sys, enum kt_op op,
 	case OP_GETOPT:
 		plain(c, fn, sys, nargs, a, TRACE_ITEM_OPT, 3, (void *)a[3],
 			c->r == 0 && a[3] && a[4]
-				? kmap_min(*(socklen_t *)a[4], MAX_OPT)
+				? kmap_umin(*(socklen_t *)a[4], MAX_OPT)
 				: 0);
 		break;
 	case OP_SETOPT:
 		plain(c, fn, sys, nargs, a, TRACE_ITEM_OPT, 3, (void *)a[3],
-			kmap_min((socklen_t)a[4], MAX_OPT));
+			kmap_umin((socklen_t)a[4], MAX_OPT));
 		break;
 	case OP_FCNTL:
 		fcntl_arg(c, fn, sys, nargs, a);

@@ -496,8 +496,8 @@ extent(struct dl_phdr_info *i, size_t size, void *arg)
 
 		if (ph->p_type != PT_LOAD)
 			continue;
-		low = kmap_min(low, start);
-		high = kmap_max(high, start + ph->p_memsz);
+		low = kmap_umin(low, start);
+		high = kmap_umax(high, start + ph->p_memsz);
 	}
 	if (at < low || at >= high)
 		return 0;
