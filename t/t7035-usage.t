@@ -5,7 +5,7 @@
 private_net "$@"
 need "$PYTHON" "$CC"
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 45
+plan 47
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -98,8 +98,16 @@ if echo 'int main(void) { return 0; }' |
 	is "$?, $(<err)" "2, kmap-trace: static is linked statically, so no \
 library can be preloaded into it: --twin cannot run it on Kmap" \
 		"--twin says what it does not do"
+	"$trace" ./static 2>err
+	like "$(tail -n +2 err)" "^kmap-trace: static: 0 calls of 1 program in \
+[0-9.]+ s
+kmap-trace: it used no network endpoint, so there is no table\$" \
+		"a static program without any network call: what there is to say"
+	not_ok "and there is no table" test -e static.kmap
 else
 	lacking "no static libc here" "--twin says what it does not do"
+	lacking "no static libc here" "a static program without network calls"
+	lacking "no static libc here" "and there is no table"
 fi
 
 "$trace" -q -o net.kmap "${net[@]}"

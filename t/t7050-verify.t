@@ -16,7 +16,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 61
+plan 62
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -201,9 +201,11 @@ then
 	kill -KILL $pid
 	wait %% 2>/dev/null
 	like "$(<err)" "n32 is a 32-bit .* calls are not seen" "and of one that runs"
+	is "$(grep -c "used no network endpoint" err)" 0 \
+		"what is not known is not said"
 	is "$(grep -c '(' text)" 0 "no call is taken for another"
 else
-	for c in 1 2 3 4 5; do
+	for c in 1 2 3 4 5 6; do
 		skip "no 32-bit programs here" "another ABI"
 	done
 fi

@@ -30,6 +30,7 @@ static struct tally {
 	uint32_t processes; /* images, one more for each exec */
 	uint64_t begun;
 	char *exe; /* of the first */
+	bool unseen; /* by ptrace neither */
 } tally;
 
 static void
@@ -589,16 +590,22 @@ static void
 report(const struct trace_opts *o, const struct trace_run *r,
 	const struct trace_program *p, int status)
 {
-	const char *name = o->argc ? base(o->argv[0])
-		: tally.exe	   ? base(tally.exe)
-				   : "nothing";
-	char how[64] = "";
+	/* What ptrace follows is announced by its first network call. */
+	bool silent = r->ptrace && !tally.unseen && !tally.processes;
+	uint32_t programs = silent ? 1 : tally.processes;
+	unsigned int unseen;
+	char name[256], how[64] = "";
 
 	if (r->drain && trace_drain_lost(r->drain))
 		say("%llu calls were seen and could not be recorded",
 			(unsigned long long)trace_drain_lost(r->drain));
 	if (o->quiet)
 		return;
+	if (o->argc || tally.exe)
+		snprintf(name, sizeof(name), "%s",
+			base(o->argc ? o->argv[0] : tally.exe));
+	else
+		snprintf(name, sizeof(name), "process %d", o->pid);
 	if (WIFSIGNALED(status))
 		snprintf(how, sizeof(how), ", killed by SIG%s",
 			sigabbrev_np(WTERMSIG(status))
@@ -608,13 +615,16 @@ report(const struct trace_opts *o, const struct trace_run *r,
 		snprintf(how, sizeof(how), ", exit status %d",
 			WEXITSTATUS(status));
 	say("%s: %llu call%s of %u program%s in %.1f s%s", name,
-		(unsigned long long)tally.calls, plural(tally.calls),
-		tally.processes, plural(tally.processes),
-		(kmap_now() - tally.begun) / 1e9, how);
+		(unsigned long long)tally.calls, plural(tally.calls), programs,
+		plural(programs), (kmap_now() - tally.begun) / 1e9, how);
 	if (r->ptrace && r->drain)
 		report_coverage(o, r->ptrace);
 	report_escapes();
-	report_table(o, p, report_unseen(r));
+	unseen = report_unseen(r);
+	if (silent)
+		say("it used no network endpoint%s, so there is no table",
+			unseen ? " that was seen" : "");
+	report_table(o, p, unseen);
 }
 
 /* FILE of an optional argument, which must stand right behind the option, was
@@ -647,6 +657,7 @@ look(const struct trace_opts *o, struct trace_program *p)
 			hint_file(o);
 		exit(rc == -ENOENT ? 127 : 126);
 	}
+	tally.unseen = p->unseen;
 }
 
 /*
@@ -658,7 +669,8 @@ finish(const struct trace_opts *o, const struct trace_run *r,
 	const struct trace_program *p, int status)
 {
 	(void)trace_finish();
-	if (o->mode == TRACE_RUN && !tally.processes && !o->quiet)
+	if (o->mode == TRACE_RUN && (!r->ptrace || tally.unseen) &&
+		!tally.processes && !o->quiet)
 		say("the recorder was not loaded into %s: nothing was seen",
 			o->argv[0]);
 	report(o, r, p, status);
@@ -719,6 +731,7 @@ look_at_process(pid_t pid)
 	file[n > 0 ? n : 0] = 0;
 	if (trace_program_look(&p, file, NULL, why, sizeof(why)) < 0)
 		return;
+	tally.unseen = p.unseen;
 	if (p.unseen)
 		say("%s", p.sentence);
 	trace_program_free(&p);
