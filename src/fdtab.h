@@ -33,6 +33,7 @@ struct kmap_ent {
 	int rdv_fd; /* connector: the bound name, -1 */
 	int rdv_conn; /* connector: accepted, its message pends */
 	uint64_t rdv_at; /* when the name was bound */
+	uint64_t rdv_looked; /* and looked at, if that is long ago */
 	struct kmap_offer {
 		struct kmap_link *link;
 		uint32_t slot;

@@ -34,6 +34,12 @@
 #define NAME_NS UINT64_C(1000000000)
 /* Ticks that an announcement may stay unclaimed before a name is bound. */
 #define CLAIM_TICKS 4u
+/* A peer with the library greets soon. What looks for one that gets it late
+ * costs nothing: one of so many ticks asks the clock, and looks if so long has
+ * gone by. */
+#define LOOK_TICKS 256u
+#define LOOK_EACH 16u
+#define LOOK_NS UINT64_C(10000000)
 /* Ticks that the connector has to announce what it was told to. */
 #define JOIN_TICKS 8u
 
@@ -779,6 +785,23 @@ refuse:
 			e, err == -EPROTO ? KMAP_WHY_PROTOCOL : KMAP_WHY_LIMIT);
 }
 
+/* Whether it is time to look at the name again. */
+static bool
+look_due(struct kmap_ent *e, uint32_t tick)
+{
+	uint64_t now;
+
+	if (tick < e->next_try + LOOK_TICKS)
+		return true;
+	if (tick % LOOK_EACH != 0)
+		return false;
+	now = kmap_now();
+	if (now - e->rdv_looked < LOOK_NS)
+		return false;
+	e->rdv_looked = now;
+	return true;
+}
+
 static void
 connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 {
@@ -825,10 +848,9 @@ connector_step(struct kmap_ent *e, int fd, uint32_t tick)
 		name_bind(e);
 		return;
 	}
-	/* Ever more rarely: each of the first 256 ticks, then each 16th. */
 	if (kmap_unlikely(e->join != 0))
 		join(e);
-	if (e->rdv_fd >= 0 && (tick < 256 + e->next_try || tick % 16 == 0))
+	if (e->rdv_fd >= 0 && look_due(e, tick))
 		greeted(e, fd, true);
 }
 

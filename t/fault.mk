@@ -2,7 +2,7 @@
 check_PROGRAMS += t4010-kills fault/duel fault/serve fault/hostile \
 	fault/inject fault/hidden fault/family fault/restart fault/strangers \
 	fault/crossed fault/takeover fault/naps fault/noexec fault/handover \
-	fault/pidns fault/storm fault/sets fault/ends
+	fault/pidns fault/storm fault/sets fault/ends fault/late
 t4010_kills_SOURCES = t4010-kills.c fault/duel.h
 fault_duel_SOURCES = fault/duel.c fault/duel.h
 # The library finds kmap_testpoint in the program.
@@ -45,6 +45,9 @@ fault_storm_LDADD = -lpthread
 fault_sets_SOURCES = fault/sets.c fault/net.h
 fault_sets_LDFLAGS = -rdynamic
 fault_sets_LDADD = -lpthread
+fault_late_SOURCES = fault/late.c fault/net.h
+fault_late_LDFLAGS = -rdynamic
+fault_late_LDADD =
 fault_inject_LDADD =
 # Not sanitized: it faults on purpose.
 fault_ends_SOURCES = fault/ends.c
@@ -70,7 +73,8 @@ FAULT_TESTS = \
 	t4150-ends.t \
 	t4160-settings.t \
 	t4170-taken.t \
-	t4180-handover.t
+	t4180-handover.t \
+	t4190-late.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)
