@@ -173,9 +173,7 @@ make_file(struct trace_drain *d, const char *dir)
 	if (!dir || dir[0] != '/')
 		return -ENOENT;
 	sweep(dir);
-	if (asprintf(&d->path, "%s/" PREFIX "%d.XXXXXX", dir, (int)getpid()) <
-		0)
-		return -ENOMEM;
+	d->path = must_printf("%s/" PREFIX "%d.XXXXXX", dir, (int)getpid());
 	/* A recorder keeps the path in 256 bytes. */
 	d->fd = strlen(d->path) < 250 ? mkostemp(d->path, O_CLOEXEC) : -1;
 	if (d->fd < 0) {
@@ -295,8 +293,7 @@ trace_library(const char *variable, const char *built, const char *name)
 	n = strlen(exe);
 	if (n > 6 && !strcmp(exe + n - 6, "/.libs"))
 		exe[n - 6] = 0;
-	if (asprintf(&found, "%s/%s/%s", exe, built, name) < 0)
-		abort();
+	found = must_printf("%s/%s/%s", exe, built, name);
 	if (!access(found, R_OK))
 		return found;
 	free(found);
@@ -304,15 +301,12 @@ trace_library(const char *variable, const char *built, const char *name)
 	p = strrchr(exe, '/');
 	if (p && !strcmp(p, "/bin")) {
 		*p = 0;
-		if (asprintf(&found, "%s/lib/%s", exe, name) < 0)
-			abort();
+		found = must_printf("%s/lib/%s", exe, name);
 		if (!access(found, R_OK))
 			return found;
 		free(found);
 	}
-	if (asprintf(&found, KMAP_LIBDIR "/%s", name) < 0)
-		abort();
-	return found;
+	return must_printf(KMAP_LIBDIR "/%s", name);
 }
 
 static char *
@@ -338,9 +332,9 @@ trace_drain_preload(const char *old)
 	/* In LD_PRELOAD both end a name, and nothing quotes them. */
 	if (strpbrk(lib, ": ")) {
 		say("the recorder's path must be without blanks and colons", 0);
-	} else if (asprintf(&v, "%s%s%s", lib, old && *old ? ":" : "",
-			   old ? old : "") < 0) {
-		v = NULL;
+	} else {
+		v = must_printf(
+			"%s%s%s", lib, old && *old ? ":" : "", old ? old : "");
 	}
 	free(lib);
 	return v;

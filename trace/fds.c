@@ -61,7 +61,7 @@ slot(struct image *im, int fd)
 
 		while (n <= (size_t)fd)
 			n *= 2;
-		im->fds = tracer_must(realloc(im->fds, n * sizeof(*im->fds)));
+		im->fds = must(realloc(im->fds, n * sizeof(*im->fds)));
 		memset(im->fds + im->nfds, 0,
 			(n - im->nfds) * sizeof(*im->fds));
 		im->nfds = n;
@@ -152,8 +152,7 @@ number(uint64_t cookie)
 	if (cookie) {
 		if (n == room) {
 			room = room ? 2 * room : 256;
-			known = tracer_must(
-				realloc(known, room * sizeof(*known)));
+			known = must(realloc(known, room * sizeof(*known)));
 		}
 		known[n].cookie = cookie;
 		known[n++].ep = tracer.endpoints + 1;

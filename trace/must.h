@@ -3,6 +3,7 @@
 #ifndef KMAP_TRACE_MUST_H
 #define KMAP_TRACE_MUST_H
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +20,20 @@ must(void *p)
 		abort();
 	}
 	return p;
+}
+
+/* As asprintf(3). */
+__attribute__((format(printf, 1, 2))) static inline char *
+must_printf(const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	return must(text);
 }
 
 #endif

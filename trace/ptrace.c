@@ -27,16 +27,6 @@ static size_t room, used, live;
 static uint32_t images;
 static volatile sig_atomic_t asked; /* to leave */
 
-void *
-tracer_must(void *p)
-{
-	/* Without memory it cannot trace; without it the program cannot run:
-	 * go on mute would need memory, too. */
-	if (!p)
-		abort();
-	return p;
-}
-
 uint64_t
 tracer_now(void)
 {
@@ -74,7 +64,7 @@ tracer_add(const void *data, size_t len)
 
 	if (out_len + padded > out_room) {
 		out_room = 2 * out_room + padded + 65536;
-		out = tracer_must(realloc(out, out_room));
+		out = must(realloc(out, out_room));
 	}
 	p = out + out_len;
 	if (data)
@@ -162,7 +152,7 @@ insert(struct tracee *t)
 struct tracee *
 tracer_new(pid_t tid)
 {
-	struct tracee *t = tracer_must(calloc(1, sizeof(*t)));
+	struct tracee *t = must(calloc(1, sizeof(*t)));
 
 	if (2 * used >= room) {
 		struct tracee **old = threads;
@@ -172,7 +162,7 @@ tracer_new(pid_t tid)
 		room = 64;
 		while (room < 4 * (live + 1))
 			room *= 2;
-		threads = tracer_must(calloc(room, sizeof(*threads)));
+		threads = must(calloc(room, sizeof(*threads)));
 		used = 0;
 		for (size_t i = 0; i < n; i++)
 			if (old[i] && old[i] != &gone)
@@ -255,7 +245,7 @@ tracer_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *own_tid)
 static struct image *
 new_image(pid_t pid, pid_t ppid)
 {
-	struct image *im = tracer_must(calloc(1, sizeof(*im)));
+	struct image *im = must(calloc(1, sizeof(*im)));
 	char path[64];
 	struct stat st;
 
@@ -458,7 +448,7 @@ enter(struct tracee *t, const struct __ptrace_syscall_info *info, int nr,
 	struct tcall *c = t->call;
 
 	if (!c)
-		c = t->call = tracer_must(calloc(1, sizeof(*c)));
+		c = t->call = must(calloc(1, sizeof(*c)));
 	c->active = true;
 	c->quiet = false;
 	c->nr = nr;

@@ -3,6 +3,7 @@
 
 #include "symbol.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,16 +322,6 @@ lookup(const struct module *m, uint64_t vaddr, const char *fn)
 	return &table[h];
 }
 
-static const char *
-format(const char *fmt, const char *a, const char *b, uint64_t offset)
-{
-	char *text;
-
-	if (asprintf(&text, fmt, a, b, offset) < 0)
-		must(NULL);
-	return text;
-}
-
 /*
  * What a signal's handler returns to has no symbol in a stripped libc, but
  * always these bytes, by which unwinders know it: mov $15 (rt_sigreturn),
@@ -367,13 +358,14 @@ make_symbol(const struct module *m, uint64_t vaddr)
 	if (is_signal_return(m, vaddr)) {
 		s->function = "__restore_rt";
 		s->offset = 0;
-		s->text = format("%s!%s+0x%jx", s->module, s->function, 0);
+		s->text = must_printf("%s!%s+0x0", s->module, s->function);
 	} else if (f) {
 		s->function = f->name;
 		s->offset = vaddr - f->start;
-		s->text = format("%s!%s+0x%jx", s->module, f->name, s->offset);
+		s->text = must_printf(
+			"%s!%s+0x%" PRIx64, s->module, f->name, s->offset);
 	} else {
-		s->text = format("%s%s+0x%jx", s->module, "", vaddr);
+		s->text = must_printf("%s+0x%" PRIx64, s->module, vaddr);
 	}
 	return s;
 }
@@ -514,7 +506,7 @@ imported(struct trace_site *s, enum trace_site_kind kind,
 	s->name = import->name;
 	s->version = import->version;
 	s->text = *import->version
-		? format("%s@%s", import->name, import->version, 0)
+		? must_printf("%s@%s", import->name, import->version)
 		: import->name;
 }
 
@@ -535,15 +527,15 @@ called_directly(
 	if (!(f && fn && !strcmp(f->name, fn)) &&
 		tail_import(m, target, fn, &import)) {
 		imported(s, TRACE_SITE_TAIL, &import);
-		s->via = f ? format("%s!%s", m->name, f->name, 0)
-			   : format("%s%s+0x%jx", m->name, "", target);
-		s->text = format("%s via %s", s->text, s->via, 0);
+		s->via = f ? must_printf("%s!%s", m->name, f->name)
+			   : must_printf("%s+0x%" PRIx64, m->name, target);
+		s->text = must_printf("%s via %s", s->text, s->via);
 		return;
 	}
 	s->kind = TRACE_SITE_DIRECT;
 	s->name = f ? f->name : "";
-	s->text = f ? format("%s!%s", m->name, f->name, 0)
-		    : format("%s%s+0x%jx", m->name, "", target);
+	s->text = f ? must_printf("%s!%s", m->name, f->name)
+		    : must_printf("%s+0x%" PRIx64, m->name, target);
 }
 
 static void

@@ -424,9 +424,8 @@ tv_write(const char *path, const char *text, size_t n, bool *unchanged)
 			close(fd);
 		return r;
 	}
-	if (asprintf(&tmp, "%s.XXXXXX", path) < 0 ||
-		asprintf(&old, "%s~", path) < 0)
-		must(NULL);
+	tmp = must_printf("%s.XXXXXX", path);
+	old = must_printf("%s~", path);
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0) {
 		r = complain(path, "cannot be written");

@@ -21,6 +21,7 @@
 #include <sys/user.h>
 
 #include "event.h"
+#include "must.h"
 #include "ptrace.h"
 #include "region.h"
 #include "wire.h"
@@ -121,7 +122,6 @@ struct tracee *tracer_find(pid_t tid);
 struct tracee *tracer_new(pid_t tid);
 size_t tracer_count(void);
 void tracer_each(void (*fn)(struct tracee *t));
-void *tracer_must(void *p);
 /* Of /proc/TID/status; own_tid is the tid in its own pid namespace. */
 void tracer_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *own_tid);
 void tracer_flush(void);

@@ -172,7 +172,7 @@ get_frames(const struct image *im, struct range *r)
 	for (f = all_frames; f; f = f->next)
 		if (f->dev == st.st_dev && f->ino == st.st_ino)
 			return r->frames = f;
-	f = tracer_must(calloc(1, sizeof(*f)));
+	f = must(calloc(1, sizeof(*f)));
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->next = all_frames;
@@ -300,7 +300,7 @@ unwind_modules(struct image *im)
 			continue;
 		if (im->ncode == room) {
 			room = room ? 2 * room : 64;
-			im->code = tracer_must(
+			im->code = must(
 				realloc(im->code, room * sizeof(*im->code)));
 		}
 		im->code[im->ncode++] = (struct range){start, end, file, NULL};

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "elf-file.h"
+#include "must.h"
 
 static const char *const names[KT_NAMES] = {
 #define KT_NAME(name, base, sys) [KT_##name] = #name,
@@ -66,9 +67,7 @@ fill(struct known *k, const struct trace_elf *e)
 			if (!strcmp(name, names[n])) {
 				const char *v = defined(e, e->versym[i]);
 
-				k->of[n] = strdup(v);
-				if (!k->of[n])
-					k->of[n] = "";
+				k->of[n] = must(strdup(v));
 			}
 	}
 }
@@ -84,9 +83,8 @@ trace_versions(const char *path)
 	for (k = all; k; k = k->next)
 		if (!strcmp(k->path, path))
 			return k->of;
-	k = calloc(1, sizeof(*k));
-	if (!k || !(k->path = strdup(path)))
-		abort();
+	k = must(calloc(1, sizeof(*k)));
+	k->path = must(strdup(path));
 	for (int n = 0; n < KT_NAMES; n++)
 		k->of[n] = "";
 	if (!trace_elf_open(&e, path, why, sizeof(why))) {
