@@ -319,7 +319,7 @@ hot_add(struct kmap_item *it)
 {
 	struct kmap_set *s = it->set;
 
-	if (it->hot || !it->active)
+	if (it->hot || !it->reg.active)
 		return;
 	it->hot = true;
 	shown_as(it, KMAP_PUB_HOT);
@@ -378,25 +378,6 @@ others_sleep(const struct kmap_set *s)
 			(s->forked || a_load(&s->shm->sleepers) != 0));
 }
 
-static void
-live_copy(struct kmap_item *to, const struct kmap_item *from)
-{
-	to->active = from->active;
-	to->tagged = from->tagged;
-	to->fired = from->fired;
-	to->trigger = from->trigger;
-	to->look = from->look;
-	to->kernel_out = from->kernel_out;
-	to->out_known = from->out_known;
-	to->exclusive = from->exclusive;
-	to->events = from->events;
-	to->gen = from->gen;
-	to->data = from->data;
-	to->seen_tail = from->seen_tail;
-	to->seen_nrec = from->seen_nrec;
-	to->seen_space = from->seen_space;
-}
-
 /* The other process has given it up, or to another connection. */
 static bool
 live_valid(const struct kmap_item *it)
@@ -404,7 +385,7 @@ live_valid(const struct kmap_item *it)
 	const struct kmap_item *l = it->live;
 
 	return l->set == it->set && l->fd == it->fd &&
-		(!l->tagged || (it->ent != NULL && l->ep == it->ent->ep));
+		(!l->reg.tagged || (it->ent != NULL && l->ep == it->ent->ep));
 }
 
 static void
@@ -416,10 +397,10 @@ live_fetch(struct kmap_set *s)
 		if (it == NULL || it->live == NULL)
 			continue;
 		if (live_valid(it))
-			live_copy(it, it->live);
+			it->reg = it->live->reg;
 		else
-			it->tagged = false;
-		if (it->tagged && it->active)
+			it->reg.tagged = false;
+		if (it->reg.tagged && it->reg.active)
 			hot_add(it);
 		else
 			hot_remove(it);
@@ -437,10 +418,13 @@ live_bring(struct kmap_set *s)
 		if (it == NULL || it->live == NULL || !live_valid(it))
 			continue;
 		l = it->live;
-		news |= it->active != l->active || it->events != l->events ||
-			it->data != l->data || it->fired != l->fired ||
-			(it->look && !l->look) || (it->trigger && !l->trigger);
-		live_copy(l, it);
+		news |= it->reg.active != l->reg.active ||
+			it->reg.events != l->reg.events ||
+			it->reg.data != l->reg.data ||
+			it->reg.fired != l->reg.fired ||
+			(it->reg.look && !l->reg.look) ||
+			(it->reg.trigger && !l->reg.trigger);
+		l->reg = it->reg;
 	}
 	if (news && a_load(&s->shm->changed) == 0) {
 		a_store(&s->shm->changed, 1u);
@@ -457,11 +441,11 @@ live_changed(struct kmap_set *s)
 	for (size_t i = 0; i < s->nby_fd; i++) {
 		struct kmap_item *it = s->by_fd[i];
 
-		if (it == NULL || !it->tagged)
+		if (it == NULL || !it->reg.tagged)
 			continue;
-		it->look |= how > 1;
-		it->trigger |= how > 1;
-		if (it->active)
+		it->reg.look |= how > 1;
+		it->reg.trigger |= how > 1;
+		if (it->reg.active)
 			hot_add(it);
 		else
 			hot_remove(it);
@@ -507,7 +491,7 @@ static uint64_t
 tag_of(const struct kmap_item *it)
 {
 	return it->set->base +
-		((uint64_t)(it->gen & 0xffff) << 24 | (uint32_t)it->fd);
+		((uint64_t)(it->reg.gen & 0xffff) << 24 | (uint32_t)it->fd);
 }
 
 static bool
@@ -534,7 +518,7 @@ base_choose(struct kmap_set *s)
 		again = s->base > UINT64_MAX - (UINT64_C(1) << 42);
 		for (size_t i = 0; i < s->nby_fd && !again; i++)
 			again = s->by_fd[i] != NULL &&
-				is_tag(s, s->by_fd[i]->data);
+				is_tag(s, s->by_fd[i]->reg.data);
 	} while (again);
 }
 
@@ -593,8 +577,8 @@ ring_set(struct kmap_set *s)
 static int
 register_tag(struct kmap_item *it, int op)
 {
-	struct epoll_event ev = {
-		.events = CARRIER_EVENTS | (it->kernel_out ? EPOLLOUT : 0u)};
+	struct epoll_event ev = {.events = CARRIER_EVENTS |
+			(it->reg.kernel_out ? EPOLLOUT : 0u)};
 
 	ev.data.u64 = tag_of(it);
 	return kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
@@ -630,10 +614,10 @@ static void
 edges_before(struct kmap_item *it, struct edges *x)
 {
 	edges_now(it, x);
-	x->full = (it->events & EPOLLOUT) &&
+	x->full = (it->reg.events & EPOLLOUT) &&
 		!(kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT);
 	/* Too many pend to see them all: one too many is told then. */
-	x->pends = !bells_clear(it->set) || stash_take(it->set, it->data);
+	x->pends = !bells_clear(it->set) || stash_take(it->set, it->reg.data);
 }
 
 static void
@@ -649,9 +633,10 @@ edges_after(struct kmap_item *it, struct edges *x)
 		all = bells_clear(it->set);
 		edges_now(it, &now);
 	} while (seen.came != now.came || seen.state != now.state);
-	it->trigger = x->pends || !all || now.state != x->state ||
+	it->reg.trigger = x->pends || !all || now.state != x->state ||
 		(now.came != x->came &&
-			(it->events & (EPOLLIN | EPOLLRDNORM | EPOLLRDHUP))) ||
+			(it->reg.events &
+				(EPOLLIN | EPOLLRDNORM | EPOLLRDHUP))) ||
 		(x->full && (kmap_sys_poll1(it->fd, POLLOUT) & POLLOUT));
 }
 
@@ -681,7 +666,7 @@ fdinfo_line(const char *p, const char *end, const struct kmap_item *it,
 			;
 	}
 	*events = (uint32_t)v[1];
-	return v[0] == (uint64_t)it->fd && v[2] == it->data;
+	return v[0] == (uint64_t)it->fd && v[2] == it->reg.data;
 }
 
 /*
@@ -737,14 +722,15 @@ item_spend(struct kmap_set *s, uint64_t data)
 	for (size_t i = 0; i < s->nby_fd; i++) {
 		struct kmap_item *it = s->by_fd[i];
 
-		if (it == NULL || it->data != data)
+		if (it == NULL || it->reg.data != data)
 			continue;
-		if (one != NULL || !it->tagged || !(it->events & EPOLLONESHOT))
+		if (one != NULL || !it->reg.tagged ||
+			!(it->reg.events & EPOLLONESHOT))
 			return;
 		one = it;
 	}
 	if (one != NULL)
-		one->fired = true;
+		one->reg.fired = true;
 }
 
 /* The bell that will tell of an endpoint. */
@@ -765,7 +751,7 @@ item_tagged_before(struct kmap_item *it, const struct kmap_ent *e)
 
 	if (!attach(s, bell_of(e)))
 		return false;
-	it->look = true;
+	it->reg.look = true;
 	hot_add(it);
 	a_fence();
 	if (others_sleep(s) || a_load(&s->watched) != 0)
@@ -779,10 +765,10 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 {
 	struct kmap_set *s = it->set;
 	struct edges x = {.full = false};
-	bool et = !fresh && (it->events & EPOLLET);
+	bool et = !fresh && (it->reg.events & EPOLLET);
 	int r, spent = 0;
 
-	if (it->tagged)
+	if (it->reg.tagged)
 		return item_tagged_before(it, e);
 	if (s->forked)
 		return false;
@@ -793,19 +779,19 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 	}
 	if (!attach(s, bell_of(e)))
 		return false;
-	if (!fresh && (it->events & EPOLLONESHOT)) {
+	if (!fresh && (it->reg.events & EPOLLONESHOT)) {
 		spent = item_spent(it);
 		if (spent < 0)
 			return false;
 		s->oneshots = true;
 	}
-	it->gen++;
+	it->reg.gen++;
 	if (et)
 		edges_before(it, &x);
-	it->kernel_out = x.full;
+	it->reg.kernel_out = x.full;
 	/* From now on a full buffer is noted where it is met. */
-	it->out_known = kmap_tx_gated(e);
-	if (it->exclusive) {
+	it->reg.out_known = kmap_tx_gated(e);
+	if (it->reg.exclusive) {
 		/* EPOLLEXCLUSIVE refuses MOD. */
 		kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, it->fd, NULL);
 		r = register_tag(it, EPOLL_CTL_ADD);
@@ -813,13 +799,13 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 		r = register_tag(it, EPOLL_CTL_MOD);
 	if (r != 0)
 		return false;
-	it->tagged = true;
-	it->fired = spent != 0;
+	it->reg.tagged = true;
+	it->reg.fired = spent != 0;
 	it->ent = e;
 	it->ep = e->ep;
-	it->look = true;
-	it->trigger = true;
-	it->seen_tail = e->ep->rx.ring.head;
+	it->reg.look = true;
+	it->reg.trigger = true;
+	it->reg.seen_tail = e->ep->rx.ring.head;
 	hot_add(it);
 	if (et)
 		edges_after(it, &x);
@@ -841,17 +827,18 @@ static void
 item_untag(struct kmap_item *it)
 {
 	/* A spent one stays so, but for the end of the connection. */
-	struct epoll_event ev = {.data.u64 = it->data,
-		.events = it->fired ? it->events & FLAGS : it->events};
+	struct epoll_event ev = {.data.u64 = it->reg.data,
+		.events = it->reg.fired ? it->reg.events & FLAGS
+					: it->reg.events};
 
-	if (!it->tagged)
+	if (!it->reg.tagged)
 		return;
 	hot_remove(it);
 	shown_as(it, KMAP_PUB_UNWATCHED);
-	it->tagged = false;
+	it->reg.tagged = false;
 	it->ent = NULL;
 	kmap_sys_epoll_ctl(it->set->fd,
-		it->active ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, it->fd, &ev);
+		it->reg.active ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, it->fd, &ev);
 }
 
 /* ---- from the fd table ---- */
@@ -892,10 +879,10 @@ kmap_items_close(int fd, bool keep)
 		 * on with it. */
 		if (it->live != NULL)
 			;
-		else if (keep && it->tagged && it->active) {
+		else if (keep && it->reg.tagged && it->reg.active) {
 			e = it->ent;
 			item_untag(it);
-		} else if (it->tagged)
+		} else if (it->reg.tagged)
 			kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL);
 		item_drop(it);
 		set_unlock(s);
@@ -950,7 +937,7 @@ item_lost(struct kmap_item *it, struct kmap_ent *e)
 	/* Of an inherited set's, the others go on with it. */
 	if (it->live != NULL) {
 		hot_remove(it);
-		it->tagged = false;
+		it->reg.tagged = false;
 		it->ent = NULL;
 	} else
 		item_untag(it);
@@ -1127,7 +1114,7 @@ set_view(struct kmap_set *s)
 			item_put(it);
 			continue;
 		}
-		live_copy(it, l);
+		it->reg = l->reg;
 		it->next_of_fd = sl->items;
 		sl->items = it;
 		s->by_fd[i] = it;
@@ -1163,7 +1150,7 @@ static bool
 item_full(struct kmap_item *it, struct kmap_ent *e)
 {
 	(void)e;
-	if (!it->tagged || !(it->events & EPOLLOUT))
+	if (!it->reg.tagged || !(it->reg.events & EPOLLOUT))
 		return true;
 	hot_add(it);
 	/* Whoever sleeps there has to arm it, and to keep the limit. */
@@ -1186,7 +1173,7 @@ item_rung(struct kmap_item *it, struct kmap_ent *e)
 	struct kmap_set *s = it->set;
 
 	(void)e;
-	if (!it->tagged)
+	if (!it->reg.tagged)
 		return true;
 	hot_add(it);
 	if (others_sleep(s) || a_load(&s->watched) != 0)
@@ -1281,15 +1268,15 @@ item_edge(struct kmap_item *it, uint64_t tail, uint32_t nrec)
 	struct kmap_ep *ep = it->ent->ep;
 
 	space_edge(ep);
-	if (it->seen_space != a_load(&ep->tx.space_edges))
-		it->trigger = true;
+	if (it->reg.seen_space != a_load(&ep->tx.space_edges))
+		it->reg.trigger = true;
 	/* A down record is no arrival: what follows it comes by TCP. */
-	if ((it->events & (EPOLLIN | EPOLLRDNORM)) &&
-		(tail != it->seen_tail ||
-			(nrec != it->seen_nrec && !kmap_rx_on_ring(ep) &&
+	if ((it->reg.events & (EPOLLIN | EPOLLRDNORM)) &&
+		(tail != it->reg.seen_tail ||
+			(nrec != it->reg.seen_nrec && !kmap_rx_on_ring(ep) &&
 				kmap_rx_changed(it->ent))))
-		it->trigger = true;
-	return it->trigger;
+		it->reg.trigger = true;
+	return it->reg.trigger;
 }
 
 /* By TCP, and there is no room: the carrier's own edge will tell of it. */
@@ -1298,10 +1285,11 @@ item_wait_carrier(struct kmap_item *it)
 {
 	struct kmap_ep *ep = it->ent->ep;
 
-	if (it->kernel_out || !(it->events & EPOLLOUT) || it->fired ||
-		(ep->link != NULL && kmap_tx_on_ring(ep)) || kmap_tx_paced(ep))
+	if (it->reg.kernel_out || !(it->reg.events & EPOLLOUT) ||
+		it->reg.fired || (ep->link != NULL && kmap_tx_on_ring(ep)) ||
+		kmap_tx_paced(ep))
 		return;
-	it->kernel_out = true;
+	it->reg.kernel_out = true;
 	/* It reports at once if there is room by now. */
 	register_tag(it, EPOLL_CTL_MOD);
 }
@@ -1317,11 +1305,11 @@ item_ready(struct kmap_item *it)
 	uint32_t nrec = 0;
 	int ev;
 
-	if (kmap_unlikely(ep == NULL || it->fired))
+	if (kmap_unlikely(ep == NULL || it->reg.fired))
 		return 0;
 	rx = &ep->rx.ring;
 	changed = kmap_rx_changed(it->ent);
-	if (it->events & EPOLLET) {
+	if (it->reg.events & EPOLLET) {
 		if (rx->shm != NULL) {
 			nrec = a_load_acq(&rx->shm->nrec);
 			tail = a_load_acq(&rx->shm->tail);
@@ -1332,31 +1320,31 @@ item_ready(struct kmap_item *it)
 		/* An edge of the carrier's that pends is the same one: what
 		 * came by TCP and by the ring meanwhile is told once. */
 		if (it->set->unlooked != 0 &&
-			(!kmap_rx_on_ring(ep) || nrec != it->seen_nrec) &&
+			(!kmap_rx_on_ring(ep) || nrec != it->reg.seen_nrec) &&
 			bells_clear(it->set))
 			it->set->unlooked = 0;
-		it->trigger = false;
-		it->seen_tail = tail;
-		it->seen_nrec = nrec;
-		it->seen_space = a_load(&ep->tx.space_edges);
-	} else if (!changed && !it->look && !(it->events & EPOLLOUT) &&
+		it->reg.trigger = false;
+		it->reg.seen_tail = tail;
+		it->reg.seen_nrec = nrec;
+		it->reg.seen_space = a_load(&ep->tx.space_edges);
+	} else if (!changed && !it->reg.look && !(it->reg.events & EPOLLOUT) &&
 		(kmap_rx_on_ring(ep) || ep->link == NULL))
 		return 0;
-	look = it->look;
-	ev = kmap_ready(it->ent, it->fd, (int)(it->events & ~FLAGS), &look);
-	it->look = look;
+	look = it->reg.look;
+	ev = kmap_ready(it->ent, it->fd, (int)(it->reg.events & ~FLAGS), &look);
+	it->reg.look = look;
 	if (!(ev & EPOLLOUT))
 		item_wait_carrier(it);
-	return (uint32_t)ev & (it->events | ALWAYS);
+	return (uint32_t)ev & (it->reg.events | ALWAYS);
 }
 
 static void
 report(struct kmap_item *it, uint32_t ev, struct epoll_event *out)
 {
 	out->events = ev;
-	out->data.u64 = it->data;
-	if (it->events & EPOLLONESHOT)
-		it->fired = true;
+	out->data.u64 = it->reg.data;
+	if (it->reg.events & EPOLLONESHOT)
+		it->reg.fired = true;
 }
 
 /* Looks at each hot item once, beginning where the last look ended. */
@@ -1379,7 +1367,7 @@ hot_scan(struct kmap_set *s, struct epoll_event *out, int max)
 static bool
 wants_out(const struct kmap_item *it)
 {
-	return (it->events & EPOLLOUT) && !it->fired;
+	return (it->reg.events & EPOLLOUT) && !it->reg.fired;
 }
 
 /*
@@ -1400,7 +1388,7 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 	if (ep->link != NULL)
 		kmap_wake_arm(&ep->rx.ring.shm->data_waiters, bit);
 	if (wants_out(it) && ep->link != NULL && kmap_tx_on_ring(ep)) {
-		if (!(it->events & EPOLLET) || a_load(&ep->tx.nospace)) {
+		if (!(it->reg.events & EPOLLET) || a_load(&ep->tx.nospace)) {
 			kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 			if (!kmap_tx_has_room(ep))
 				*limit = kmap_umin(
@@ -1409,11 +1397,11 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 	} else if (wants_out(it) && kmap_tx_paced(ep)) {
 		kmap_wake_arm(&ep->tx.ring.shm->space_waiters, bit);
 		*limit = kmap_umin(*limit, KMAP_PACE_NS);
-	} else if (wants_out(it) && !it->kernel_out &&
-		(!(it->events & EPOLLET) || !it->out_known)) {
+	} else if (wants_out(it) && !it->reg.kernel_out &&
+		(!(it->reg.events & EPOLLET) || !it->reg.out_known)) {
 		/* By TCP: the carrier's own edge tells of room. (For an edge
 		 * of ours item_wait_carrier has asked, once it was full.) */
-		it->kernel_out = true;
+		it->reg.kernel_out = true;
 		register_tag(it, EPOLL_CTL_MOD);
 	}
 	if (kmap_tx_answer(it->ent))
@@ -1425,13 +1413,13 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 static bool
 item_arm_keep(struct kmap_item *it, uint64_t *limit)
 {
-	bool was = it->trigger;
+	bool was = it->reg.trigger;
 
 	if (!item_arm(it, limit)) {
-		it->trigger = was && it->trigger;
+		it->reg.trigger = was && it->reg.trigger;
 		return false;
 	}
-	it->trigger = true;
+	it->reg.trigger = true;
 	return true;
 }
 
@@ -1500,7 +1488,7 @@ set_spill(struct kmap_set *s)
 			!kmap_tx_on_ring(ep) || kmap_tx_has_room(ep))
 			continue;
 		kmap_tx_spill(it->ent);
-		it->look = true;
+		it->reg.look = true;
 	}
 }
 
@@ -1539,14 +1527,14 @@ filter(struct kmap_set *s, struct epoll_event *evs, int n)
 			continue;
 		}
 		it = item_of(s, (int)(off & 0xffffff));
-		if (it == NULL || !it->tagged ||
-			(it->gen & 0xffff) != off >> 24) {
+		if (it == NULL || !it->reg.tagged ||
+			(it->reg.gen & 0xffff) != off >> 24) {
 			if (kmap_unlikely(s->forked))
 				tell_others(s, 2);
 			continue;
 		}
-		it->look = true;
-		it->trigger = true;
+		it->reg.look = true;
+		it->reg.trigger = true;
 		hot_add(it);
 	}
 	return kept;
@@ -1750,8 +1738,8 @@ told_once(const struct kmap_set *s, uint64_t data)
 	for (size_t i = 0; i < s->nby_fd; i++) {
 		const struct kmap_item *it = s->by_fd[i];
 
-		if (it != NULL && !it->tagged && it->data == data &&
-			(it->events & (EPOLLET | EPOLLONESHOT)))
+		if (it != NULL && !it->reg.tagged && it->reg.data == data &&
+			(it->reg.events & (EPOLLET | EPOLLONESHOT)))
 			return true;
 	}
 	return false;
@@ -1791,7 +1779,7 @@ stash_take(struct kmap_set *s, uint64_t data)
 	if (i == s->nstash)
 		return false;
 	for (size_t fd = 0; fd < s->nby_fd; fd++)
-		alike += s->by_fd[fd] != NULL && s->by_fd[fd]->data == data;
+		alike += s->by_fd[fd] != NULL && s->by_fd[fd]->reg.data == data;
 	if (alike <= 1)
 		s->stash[i] = s->stash[--s->nstash];
 	return true;
@@ -1883,7 +1871,7 @@ nested_vain(struct kmap_set *s, const struct epoll_event *ev)
 	for (unsigned int i = 0; i < s->nnested; i++) {
 		const struct kmap_item *it = item_of(s, s->nested[i]);
 
-		if (it == NULL || it->data != ev->data.u64 ||
+		if (it == NULL || it->reg.data != ev->data.u64 ||
 			(in = nested_of(s, i)) == NULL)
 			continue;
 		kmap_set_watch(in);
@@ -2115,14 +2103,14 @@ exclusive_bad(uint32_t ev)
 static void
 item_set(struct kmap_item *it, const struct epoll_event *ev)
 {
-	it->active = true;
-	it->fired = false;
-	it->events = ev->events;
-	it->data = ev->data.u64;
-	it->exclusive = (ev->events & EPOLLEXCLUSIVE) != 0;
-	it->trigger = true;
-	it->look = true;
-	if (it->tagged)
+	it->reg.active = true;
+	it->reg.fired = false;
+	it->reg.events = ev->events;
+	it->reg.data = ev->data.u64;
+	it->reg.exclusive = (ev->events & EPOLLEXCLUSIVE) != 0;
+	it->reg.trigger = true;
+	it->reg.look = true;
+	if (it->reg.tagged)
 		hot_add(it);
 }
 
@@ -2157,28 +2145,28 @@ ctl_tagged(struct kmap_set *s, int op, int fd, const struct epoll_event *ev)
 {
 	struct kmap_item *it = item_of(s, fd);
 
-	if (it == NULL || !it->tagged)
+	if (it == NULL || !it->reg.tagged)
 		return -EAGAIN;
 	switch (op) {
 	case EPOLL_CTL_ADD:
 		if (exclusive_bad(ev->events))
 			return -EINVAL;
-		if (it->active)
+		if (it->reg.active)
 			return -EEXIST;
 		item_set(it, ev);
 		return 0;
 	case EPOLL_CTL_MOD:
-		if (!it->active)
+		if (!it->reg.active)
 			return (ev->events & EPOLLEXCLUSIVE) ? -EINVAL
 							     : -ENOENT;
-		if ((ev->events & EPOLLEXCLUSIVE) || it->exclusive)
+		if ((ev->events & EPOLLEXCLUSIVE) || it->reg.exclusive)
 			return -EINVAL;
 		item_set(it, ev);
 		return 0;
 	case EPOLL_CTL_DEL:
-		if (!it->active)
+		if (!it->reg.active)
 			return -ENOENT;
-		it->active = false;
+		it->reg.active = false;
 		hot_remove(it);
 		shown_as(it, KMAP_PUB_UNWATCHED);
 		return 0;

@@ -19,21 +19,24 @@ struct kmap_item {
 	struct kmap_ep *ep; /* its endpoint then */
 	struct kmap_item *live; /* of which this is a child's copy */
 	int fd;
-	bool active; /* the application has it registered */
-	bool tagged;
-	bool fired; /* EPOLLONESHOT: silent until MOD */
-	bool trigger; /* edge-triggered: something came */
-	bool look; /* the carrier is to be asked */
-	bool kernel_out; /* the registration includes EPOLLOUT */
-	bool out_known; /* full buffers are noted: tx.nospace */
 	bool hot;
-	bool exclusive;
-	uint32_t events;
-	uint32_t gen; /* of the tag */
-	uint64_t data;
-	uint64_t seen_tail; /* arrivals that were reported */
-	uint32_t seen_nrec; /* and records */
-	uint32_t seen_space;
+	/* The registration: what a child's copy takes over and brings back. */
+	struct {
+		bool active; /* the application has it registered */
+		bool tagged;
+		bool fired; /* EPOLLONESHOT: silent until MOD */
+		bool trigger; /* edge-triggered: something came */
+		bool look; /* the carrier is to be asked */
+		bool kernel_out; /* it includes EPOLLOUT in the kernel's set */
+		bool out_known; /* full buffers are noted: tx.nospace */
+		bool exclusive;
+		uint32_t events;
+		uint32_t gen; /* of the tag */
+		uint64_t data;
+		uint64_t seen_tail; /* arrivals that were reported */
+		uint32_t seen_nrec; /* and records */
+		uint32_t seen_space;
+	} reg;
 	struct kmap_item *next_of_fd;
 	struct kmap_item *prev_hot, *next_hot;
 	struct kmap_item *next_free;
