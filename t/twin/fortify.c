@@ -94,16 +94,16 @@ x_select(int fd, unsigned want, int ms, unsigned *got)
 	return r;
 }
 
-static const struct tw_rxcall rx[] = {
-	{"__read_chk", x_read, MX_ALIAS | MX_COPY},
-	{"__recv_chk", x_recv, MX_ALIAS | MX_COPY | MX_FLAGS},
-	{"__recvfrom_chk", x_recvfrom, MX_ALIAS | MX_COPY | MX_FLAGS},
+static const struct tw_call rx[] = {
+	{"__read_chk", MX_ALIAS | MX_COPY, .rx = x_read},
+	{"__recv_chk", MX_ALIAS | MX_COPY | MX_FLAGS, .rx = x_recv},
+	{"__recvfrom_chk", MX_ALIAS | MX_COPY | MX_FLAGS, .rx = x_recvfrom},
 };
 
-static const struct tw_waitcall wait[] = {
-	{"__poll_chk", x_poll, MX_ALIAS},
-	{"__ppoll_chk", x_ppoll, MX_ALIAS},
-	{"__fdelt_chk", x_select, MX_ALIAS | MX_SELECT | MX_COPY},
+static const struct tw_call wait[] = {
+	{"__poll_chk", MX_ALIAS, .wait = x_poll},
+	{"__ppoll_chk", MX_ALIAS, .wait = x_ppoll},
+	{"__fdelt_chk", MX_ALIAS | MX_SELECT | MX_COPY, .wait = x_select},
 };
 
 void

@@ -22,35 +22,36 @@
 #define CORE 0x8000u
 #define NEEDS(w) ((unsigned)(w) << 16)
 #define NOT(w) ((unsigned)(w) << 24)
-bool tw_column_fits(unsigned column, unsigned what);
 
 /* Instead of MSG_ flags, to calls of MX_PIPE: an offset that cannot be read,
  * of the pipe or file, or of the socket. */
 #define MX_OFF_BAD 0x10000000
 #define MX_SOCK_OFF_BAD 0x20000000
 
-struct tw_rxcall {
+/* A row: a call in the form of its matrix. */
+struct tw_call {
 	const char *name;
-	ssize_t (*f)(int fd, void *buf, size_t n, int flags);
 	unsigned what;
+	union {
+		ssize_t (*rx)(int fd, void *buf, size_t n, int flags);
+		ssize_t (*tx)(int fd, const void *buf, size_t n, int flags);
+		/* Returns as poll does; *got as poll's revents. */
+		int (*wait)(int fd, unsigned want, int ms, unsigned *got);
+	};
 };
 
-struct tw_txcall {
+struct tw_column {
 	const char *name;
-	ssize_t (*f)(int fd, const void *buf, size_t n, int flags);
-	unsigned what;
+	void (*run)(const struct tw_call *x);
+	unsigned flags;
 };
 
-/* r as poll returns it; *got as poll's revents. */
-struct tw_waitcall {
-	const char *name;
-	int (*f)(int fd, unsigned want, int ms, unsigned *got);
-	unsigned what;
-};
+/* Makes a case of each of the columns that fit. */
+void tw_row(const struct tw_call *x, const struct tw_column *columns, size_t n);
 
-void tw_rx_row(const struct tw_rxcall *x);
-void tw_tx_row(const struct tw_txcall *x);
-void tw_wait_row(const struct tw_waitcall *x);
+void tw_rx_row(const struct tw_call *x);
+void tw_tx_row(const struct tw_call *x);
+void tw_wait_row(const struct tw_call *x);
 
 /* Of files that are compiled in another way. */
 void tw_fortify_rows(void);

@@ -216,24 +216,25 @@ x_sys_splice_in(int fd, void *b, size_t n, int fl)
 	return piped(fd, b, n, fl, true);
 }
 
-static const struct tw_rxcall rxcalls[] = {
-	{"read", x_read, 0},
-	{"readv", x_readv, MX_IOV},
-	{"recv", x_recv, MX_FLAGS},
-	{"recvfrom", x_recvfrom, MX_FLAGS},
-	{"recvmsg", x_recvmsg, MX_FLAGS | MX_IOV},
-	{"recvmmsg", x_recvmmsg, MX_FLAGS | MX_IOV | MX_MM},
-	{"preadv2", x_preadv2, MX_IOV},
-	{"preadv64v2", x_preadv64v2, MX_IOV | MX_ALIAS},
-	{"__read", x___read, MX_ALIAS},
-	{"sys_read", x_sys_read, MX_ALIAS},
-	{"sys_readv", x_sys_readv, MX_IOV | MX_ALIAS},
-	{"sys_recvfrom", x_sys_recvfrom, MX_FLAGS | MX_ALIAS},
-	{"sys_recvmsg", x_sys_recvmsg, MX_FLAGS | MX_IOV | MX_ALIAS},
-	{"sys_recvmmsg", x_sys_recvmmsg, MX_FLAGS | MX_IOV | MX_MM | MX_ALIAS},
-	{"sys_preadv2", x_sys_preadv2, MX_IOV | MX_ALIAS},
-	{"splice_in", x_splice_in, MX_PIPE},
-	{"sys_splice_in", x_sys_splice_in, MX_PIPE | MX_ALIAS},
+static const struct tw_call rxcalls[] = {
+	{"read", 0, .rx = x_read},
+	{"readv", MX_IOV, .rx = x_readv},
+	{"recv", MX_FLAGS, .rx = x_recv},
+	{"recvfrom", MX_FLAGS, .rx = x_recvfrom},
+	{"recvmsg", MX_FLAGS | MX_IOV, .rx = x_recvmsg},
+	{"recvmmsg", MX_FLAGS | MX_IOV | MX_MM, .rx = x_recvmmsg},
+	{"preadv2", MX_IOV, .rx = x_preadv2},
+	{"preadv64v2", MX_IOV | MX_ALIAS, .rx = x_preadv64v2},
+	{"__read", MX_ALIAS, .rx = x___read},
+	{"sys_read", MX_ALIAS, .rx = x_sys_read},
+	{"sys_readv", MX_IOV | MX_ALIAS, .rx = x_sys_readv},
+	{"sys_recvfrom", MX_FLAGS | MX_ALIAS, .rx = x_sys_recvfrom},
+	{"sys_recvmsg", MX_FLAGS | MX_IOV | MX_ALIAS, .rx = x_sys_recvmsg},
+	{"sys_recvmmsg", MX_FLAGS | MX_IOV | MX_MM | MX_ALIAS,
+		.rx = x_sys_recvmmsg},
+	{"sys_preadv2", MX_IOV | MX_ALIAS, .rx = x_sys_preadv2},
+	{"splice_in", MX_PIPE, .rx = x_splice_in},
+	{"sys_splice_in", MX_PIPE | MX_ALIAS, .rx = x_sys_splice_in},
 };
 
 __attribute__((constructor)) static void

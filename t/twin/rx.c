@@ -26,14 +26,14 @@
 static char big[1 << 20];
 
 static void
-go(const struct tw_rxcall *x, struct tw_conn *c, size_t n, int fl)
+go(const struct tw_call *x, struct tw_conn *c, size_t n, int fl)
 {
 	char what[64];
 	ssize_t r;
 
 	memset(big, 0xee, n < sizeof big ? n : sizeof big);
 	errno = 0;
-	r = x->f(c->fd, big, n, fl);
+	r = x->rx(c->fd, big, n, fl);
 	snprintf(what, sizeof what, "%s(%zu%s%s%s)", x->name, n,
 		fl & MSG_PEEK ? " PEEK" : "",
 		fl & MSG_WAITALL ? " WAITALL" : "",
@@ -51,7 +51,7 @@ go(const struct tw_rxcall *x, struct tw_conn *c, size_t n, int fl)
 /* ---- the columns ---- */
 
 static void
-rx_ok(const struct tw_rxcall *x)
+rx_ok(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -72,7 +72,7 @@ rx_ok(const struct tw_rxcall *x)
 }
 
 static void
-rx_zero(const struct tw_rxcall *x)
+rx_zero(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -90,7 +90,7 @@ rx_zero(const struct tw_rxcall *x)
 }
 
 static void
-rx_big(const struct tw_rxcall *x)
+rx_big(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	long sum = 0, bad = -1;
@@ -101,7 +101,7 @@ rx_big(const struct tw_rxcall *x)
 
 		if (sum > 1 << 20)
 			tw_now();
-		r = x->f(c->fd, big, 1 + sum % 150000, 0);
+		r = x->rx(c->fd, big, 1 + sum % 150000, 0);
 		if (r <= 0) {
 			t_ret(x->name, r);
 			break;
@@ -118,7 +118,7 @@ rx_big(const struct tw_rxcall *x)
 	/* More than a ring in one call. */
 	p_start(OP_SEND, c, 3 << 20, 0, 0);
 	for (sum = 0; sum < 3 << 20;) {
-		ssize_t r = x->f(c->fd, big, sizeof big, 0);
+		ssize_t r = x->rx(c->fd, big, sizeof big, 0);
 
 		if (r <= 0) {
 			t_ret(x->name, r);
@@ -135,7 +135,7 @@ rx_big(const struct tw_rxcall *x)
 }
 
 static void
-rx_nonblock(const struct tw_rxcall *x)
+rx_nonblock(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -152,7 +152,7 @@ rx_nonblock(const struct tw_rxcall *x)
 }
 
 static void
-rx_dontwait(const struct tw_rxcall *x)
+rx_dontwait(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -170,7 +170,7 @@ rx_dontwait(const struct tw_rxcall *x)
 
 /* The thread sleeps already in the call when the connection may move. */
 static void
-rx_block(const struct tw_rxcall *x)
+rx_block(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -188,7 +188,7 @@ rx_block(const struct tw_rxcall *x)
 }
 
 static void
-rx_eintr(const struct tw_rxcall *x)
+rx_eintr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -205,7 +205,7 @@ rx_eintr(const struct tw_rxcall *x)
 }
 
 static void
-rx_restart(const struct tw_rxcall *x)
+rx_restart(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -224,7 +224,7 @@ rx_restart(const struct tw_rxcall *x)
 }
 
 static void
-rx_timeo(const struct tw_rxcall *x)
+rx_timeo(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -250,7 +250,7 @@ rx_timeo(const struct tw_rxcall *x)
 }
 
 static void
-rx_eof(const struct tw_rxcall *x)
+rx_eof(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -267,7 +267,7 @@ rx_eof(const struct tw_rxcall *x)
 }
 
 static void
-rx_eof_close(const struct tw_rxcall *x)
+rx_eof_close(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -280,7 +280,7 @@ rx_eof_close(const struct tw_rxcall *x)
 }
 
 static void
-rx_eof_blocked(const struct tw_rxcall *x)
+rx_eof_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -292,7 +292,7 @@ rx_eof_blocked(const struct tw_rxcall *x)
 }
 
 static void
-rx_rst(const struct tw_rxcall *x)
+rx_rst(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -307,7 +307,7 @@ rx_rst(const struct tw_rxcall *x)
 }
 
 static void
-rx_rst_empty(const struct tw_rxcall *x)
+rx_rst_empty(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -319,7 +319,7 @@ rx_rst_empty(const struct tw_rxcall *x)
 
 /* Closed with unread data: the kernel sends a RST. */
 static void
-rx_rst_unread(const struct tw_rxcall *x)
+rx_rst_unread(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	char b[100];
@@ -338,7 +338,7 @@ rx_rst_unread(const struct tw_rxcall *x)
 }
 
 static void
-rx_rst_blocked(const struct tw_rxcall *x)
+rx_rst_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -350,7 +350,7 @@ rx_rst_blocked(const struct tw_rxcall *x)
 }
 
 static void
-rx_killed(const struct tw_rxcall *x)
+rx_killed(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -363,7 +363,7 @@ rx_killed(const struct tw_rxcall *x)
 }
 
 static void
-rx_killed_blocked(const struct tw_rxcall *x)
+rx_killed_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -374,7 +374,7 @@ rx_killed_blocked(const struct tw_rxcall *x)
 }
 
 static void
-rx_shut_rd(const struct tw_rxcall *x)
+rx_shut_rd(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -393,7 +393,7 @@ rx_shut_rd(const struct tw_rxcall *x)
 }
 
 static void
-rx_shut_wr(const struct tw_rxcall *x)
+rx_shut_wr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -415,7 +415,7 @@ rx_shut_wr(const struct tw_rxcall *x)
 }
 
 static void
-rx_shut_rdwr(const struct tw_rxcall *x)
+rx_shut_rdwr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -443,7 +443,7 @@ shut_when_asleep(void *arg)
 }
 
 static void
-rx_shut_blocked(const struct tw_rxcall *x)
+rx_shut_blocked(const struct tw_call *x)
 {
 	static const int how[] = {SHUT_RD, SHUT_RDWR};
 
@@ -461,7 +461,7 @@ rx_shut_blocked(const struct tw_rxcall *x)
 }
 
 static void
-rx_badfd(const struct tw_rxcall *x)
+rx_badfd(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	struct tw_conn bad = *c;
@@ -491,7 +491,7 @@ rx_badfd(const struct tw_rxcall *x)
 }
 
 static void
-rx_badptr(const struct tw_rxcall *x)
+rx_badptr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	char *p = tw_page(50);
@@ -499,12 +499,12 @@ rx_badptr(const struct tw_rxcall *x)
 	for (int half = 0; half < 2; half++) {
 		tw_nonblock(c->fd, true);
 		/* Nothing there: EAGAIN is found first. */
-		t_ret("nowhere, empty", x->f(c->fd, TW_NOWHERE, 100, 0));
+		t_ret("nowhere, empty", x->rx(c->fd, TW_NOWHERE, 100, 0));
 		p_send(c, 200);
-		t_ret("nowhere", x->f(c->fd, TW_NOWHERE, 100, 0));
-		t_ret("null", x->f(c->fd, NULL, 100, 0));
-		t_ret("half valid", x->f(c->fd, p, 100, 0));
-		t_ret("kernel", x->f(c->fd, (void *)(-4096L), 100, 0));
+		t_ret("nowhere", x->rx(c->fd, TW_NOWHERE, 100, 0));
+		t_ret("null", x->rx(c->fd, NULL, 100, 0));
+		t_ret("half valid", x->rx(c->fd, p, 100, 0));
+		t_ret("kernel", x->rx(c->fd, (void *)(-4096L), 100, 0));
 		go(x, c, 500, 0);
 		tw_nonblock(c->fd, false);
 		tw_mid(c);
@@ -512,32 +512,32 @@ rx_badptr(const struct tw_rxcall *x)
 }
 
 static void
-rx_badoff(const struct tw_rxcall *x)
+rx_badoff(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
 	for (int half = 0; half < 2; half++) {
 		p_send(c, 100);
-		t_ret("offset", x->f(c->fd, big, 50, MX_OFF_BAD));
-		t_ret("socket's", x->f(c->fd, big, 50, MX_SOCK_OFF_BAD));
+		t_ret("offset", x->rx(c->fd, big, 50, MX_OFF_BAD));
+		t_ret("socket's", x->rx(c->fd, big, 50, MX_SOCK_OFF_BAD));
 		go(x, c, 200, 0);
 		tw_mid(c);
 	}
 }
 
 static void
-rx_huge(const struct tw_rxcall *x)
+rx_huge(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
 	for (int half = 0; half < 2; half++) {
 		p_send(c, 20);
-		t_got(c, "INT_MAX", x->f(c->fd, big, INT_MAX, 0), big);
+		t_got(c, "INT_MAX", x->rx(c->fd, big, INT_MAX, 0), big);
 		p_send(c, 20);
-		t_got(c, "SSIZE_MAX", x->f(c->fd, big, SSIZE_MAX, 0), big);
+		t_got(c, "SSIZE_MAX", x->rx(c->fd, big, SSIZE_MAX, 0), big);
 		tw_nonblock(c->fd, true);
 		p_send(c, 20);
-		t_got(c, "SIZE_MAX", x->f(c->fd, big, SIZE_MAX, 0), big);
+		t_got(c, "SIZE_MAX", x->rx(c->fd, big, SIZE_MAX, 0), big);
 		go(x, c, 50, 0);
 		tw_nonblock(c->fd, false);
 		tw_mid(c);
@@ -545,7 +545,7 @@ rx_huge(const struct tw_rxcall *x)
 }
 
 static void
-rx_peek(const struct tw_rxcall *x)
+rx_peek(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -582,7 +582,7 @@ rx_peek(const struct tw_rxcall *x)
 }
 
 static void
-rx_waitall(const struct tw_rxcall *x)
+rx_waitall(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -624,7 +624,7 @@ rx_waitall(const struct tw_rxcall *x)
 }
 
 static void
-rx_trunc(const struct tw_rxcall *x)
+rx_trunc(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -636,15 +636,17 @@ rx_trunc(const struct tw_rxcall *x)
 	for (int half = 0; half < 2; half++) {
 		p_send(c, 100);
 		memset(big, 0, 50);
-		t_got(c, "TRUNC 30", x->f(c->fd, big, 30, MSG_TRUNC), NULL);
+		t_got(c, "TRUNC 30", x->rx(c->fd, big, 30, MSG_TRUNC), NULL);
 		T("%s", big[0] || big[1] || big[2] ? "written" : "not written");
 		t_got(c, "TRUNC nowhere",
-			x->f(c->fd, TW_NOWHERE, 20, MSG_TRUNC), NULL);
-		t_got(c, "TRUNC null", x->f(c->fd, NULL, 20, MSG_TRUNC), NULL);
-		t_ret("TRUNC PEEK", x->f(c->fd, big, 10, MSG_TRUNC | MSG_PEEK));
-		t_got(c, "TRUNC 1000", x->f(c->fd, big, 1000, MSG_TRUNC), NULL);
+			x->rx(c->fd, TW_NOWHERE, 20, MSG_TRUNC), NULL);
+		t_got(c, "TRUNC null", x->rx(c->fd, NULL, 20, MSG_TRUNC), NULL);
+		t_ret("TRUNC PEEK",
+			x->rx(c->fd, big, 10, MSG_TRUNC | MSG_PEEK));
+		t_got(c, "TRUNC 1000", x->rx(c->fd, big, 1000, MSG_TRUNC),
+			NULL);
 		t_ret("TRUNC DONTWAIT",
-			x->f(c->fd, big, 1000, MSG_TRUNC | MSG_DONTWAIT));
+			x->rx(c->fd, big, 1000, MSG_TRUNC | MSG_DONTWAIT));
 		p_send(c, 10);
 		go(x, c, 100, 0);
 		tw_mid(c);
@@ -652,7 +654,7 @@ rx_trunc(const struct tw_rxcall *x)
 }
 
 static void
-rx_flags(const struct tw_rxcall *x)
+rx_flags(const struct tw_call *x)
 {
 	static const int fl[] = {MSG_NOSIGNAL, MSG_CMSG_CLOEXEC, MSG_MORE,
 		MSG_EOR, MSG_CONFIRM, MSG_DONTROUTE, MSG_CTRUNC, 0x40000,
@@ -670,26 +672,27 @@ rx_flags(const struct tw_rxcall *x)
 			p_send(c, 10);
 			snprintf(what, sizeof what, "flag %#x", fl[i]);
 			errno = 0;
-			ssize_t r = x->f(c->fd, big, 100, fl[i] | MSG_DONTWAIT);
+			ssize_t r =
+				x->rx(c->fd, big, 100, fl[i] | MSG_DONTWAIT);
 
 			t_got(c, what, r, big);
 			if (r < 0)
 				go(x, c, 10, 0);
 		}
 		t_ret("ERRQUEUE",
-			x->f(c->fd, big, 100, MSG_ERRQUEUE | MSG_DONTWAIT));
+			x->rx(c->fd, big, 100, MSG_ERRQUEUE | MSG_DONTWAIT));
 		tw_mid(c);
 	}
 	/* OOB takes a connection off its rings. */
 	tw_tcp_ok(c);
-	t_ret("OOB, none", x->f(c->fd, big, 100, MSG_OOB));
-	t_ret("OOB PEEK, none", x->f(c->fd, big, 100, MSG_OOB | MSG_PEEK));
+	t_ret("OOB, none", x->rx(c->fd, big, 100, MSG_OOB));
+	t_ret("OOB PEEK, none", x->rx(c->fd, big, 100, MSG_OOB | MSG_PEEK));
 	p_send(c, 10);
 	go(x, c, 100, 0);
 }
 
 static void
-rx_flight(const struct tw_rxcall *x)
+rx_flight(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -709,7 +712,7 @@ rx_flight(const struct tw_rxcall *x)
 }
 
 struct cancelled {
-	const struct tw_rxcall *x;
+	const struct tw_call *x;
 	struct tw_conn *c;
 	_Atomic int tid;
 	bool cleaned;
@@ -729,13 +732,13 @@ to_be_cancelled(void *arg)
 
 	pthread_cleanup_push(cleanup, k);
 	k->tid = tw_tid();
-	k->x->f(k->c->fd, b, sizeof b, 0);
+	k->x->rx(k->c->fd, b, sizeof b, 0);
 	pthread_cleanup_pop(0);
 	return NULL;
 }
 
 static void
-rx_cancel(const struct tw_rxcall *x)
+rx_cancel(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -764,11 +767,7 @@ rx_cancel(const struct tw_rxcall *x)
 	}
 }
 
-static const struct {
-	const char *name;
-	void (*f)(const struct tw_rxcall *);
-	unsigned flags;
-} columns[] = {
+static const struct tw_column columns[] = {
 	{"ok", rx_ok, CORE},
 	{"zero", rx_zero, 0},
 	{"big", rx_big, 0},
@@ -803,33 +802,8 @@ static const struct {
 	{"flags", rx_flags, NEEDS(MX_FLAGS)},
 };
 
-struct cell {
-	const struct tw_rxcall *x;
-	void (*f)(const struct tw_rxcall *);
-};
-
-static void
-run_cell(const void *arg)
-{
-	const struct cell *k = arg;
-
-	k->f(k->x);
-}
-
 void
-tw_rx_row(const struct tw_rxcall *x)
+tw_rx_row(const struct tw_call *x)
 {
-	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-		struct tw_case *c;
-		struct cell *k;
-
-		if (!tw_column_fits(columns[i].flags, x->what))
-			continue;
-		c = calloc(1, sizeof *c);
-		k = calloc(1, sizeof *k);
-		*k = (struct cell){x, columns[i].f};
-		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
-			columns[i].flags & FLAGS};
-		tw_register(c);
-	}
+	tw_row(x, columns, sizeof columns / sizeof *columns);
 }

@@ -39,14 +39,46 @@ tw_register(const struct tw_case *c)
 	cases[ncases++] = c;
 }
 
-bool
-tw_column_fits(unsigned column, unsigned what)
+static bool
+fits(const struct tw_column *column, const struct tw_call *x)
 {
-	unsigned needs = column >> 16 & 0xff, not = column >> 24;
+	unsigned needs = column->flags >> 16 & 0xff, not = column->flags >> 24;
 
-	if ((needs & ~what) || (not &what))
+	if ((needs & ~x->what) || (not &x->what))
 		return false;
-	return !(what & MX_ALIAS) || (column & CORE) || getenv("KMAP_LONG");
+	return !(x->what & MX_ALIAS) || (column->flags & CORE) ||
+		getenv("KMAP_LONG");
+}
+
+struct cell {
+	const struct tw_call *x;
+	void (*run)(const struct tw_call *x);
+};
+
+static void
+run_cell(const void *arg)
+{
+	const struct cell *k = arg;
+
+	k->run(k->x);
+}
+
+void
+tw_row(const struct tw_call *x, const struct tw_column *columns, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct tw_case *c;
+		struct cell *k;
+
+		if (!fits(&columns[i], x))
+			continue;
+		c = calloc(1, sizeof *c);
+		k = calloc(1, sizeof *k);
+		*k = (struct cell){x, columns[i].run};
+		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
+			columns[i].flags & FLAGS};
+		tw_register(c);
+	}
 }
 
 static int

@@ -23,7 +23,7 @@
 static char big[8 << 20];
 
 static void
-go(const struct tw_txcall *x, struct tw_conn *c, size_t n, int fl)
+go(const struct tw_call *x, struct tw_conn *c, size_t n, int fl)
 {
 	char what[64];
 
@@ -33,17 +33,17 @@ go(const struct tw_txcall *x, struct tw_conn *c, size_t n, int fl)
 		fl & MSG_NOSIGNAL ? " NOSIGNAL" : "",
 		fl & MSG_DONTWAIT ? " DONTWAIT" : "");
 	errno = 0;
-	t_sent(c, what, x->f(c->fd, big, n, fl));
+	t_sent(c, what, x->tx(c->fd, big, n, fl));
 }
 
 /* How much goes is up to the buffers, and in how many pieces. */
 static long
-some(const struct tw_txcall *x, struct tw_conn *c, size_t n)
+some(const struct tw_call *x, struct tw_conn *c, size_t n)
 {
 	ssize_t r;
 
 	tw_fill(c, big, n);
-	r = x->f(c->fd, big, n, 0);
+	r = x->tx(c->fd, big, n, 0);
 	if (r <= 0)
 		t_ret(x->name, r);
 	else
@@ -72,7 +72,7 @@ peer_takes(struct tw_conn *c, long n)
 }
 
 static void
-tx_ok(const struct tw_txcall *x)
+tx_ok(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -90,7 +90,7 @@ tx_ok(const struct tw_txcall *x)
 }
 
 static void
-tx_zero(const struct tw_txcall *x)
+tx_zero(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -105,7 +105,7 @@ tx_zero(const struct tw_txcall *x)
 }
 
 static void
-tx_big(const struct tw_txcall *x)
+tx_big(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	long sum = 0, all = 6 << 20;
@@ -136,7 +136,7 @@ tx_big(const struct tw_txcall *x)
 }
 
 static void
-tx_nonblock(const struct tw_txcall *x)
+tx_nonblock(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -160,7 +160,7 @@ tx_nonblock(const struct tw_txcall *x)
 }
 
 static void
-tx_partial(const struct tw_txcall *x)
+tx_partial(const struct tw_call *x)
 {
 	struct tw_conn *c = open_narrow();
 
@@ -171,7 +171,7 @@ tx_partial(const struct tw_txcall *x)
 		tw_nonblock(c->fd, true);
 		do {
 			tw_fill(c, big, sizeof big);
-			r = x->f(c->fd, big, sizeof big, 0);
+			r = x->tx(c->fd, big, sizeof big, 0);
 			c->tx += r > 0 ? r : 0;
 			sum += r > 0 ? r : 0;
 			tw_msleep(2);
@@ -185,7 +185,7 @@ tx_partial(const struct tw_txcall *x)
 }
 
 static void
-tx_dontwait(const struct tw_txcall *x)
+tx_dontwait(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -205,7 +205,7 @@ tx_dontwait(const struct tw_txcall *x)
 
 /* The thread sleeps already in the call when the connection may move. */
 static void
-tx_block(const struct tw_txcall *x)
+tx_block(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	long n = t_fill(c);
@@ -227,7 +227,7 @@ tx_block(const struct tw_txcall *x)
 }
 
 static void
-tx_eintr(const struct tw_txcall *x)
+tx_eintr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -248,7 +248,7 @@ tx_eintr(const struct tw_txcall *x)
 
 /* Cut short in its middle, it says how much went. */
 static void
-tx_eintr_part(const struct tw_txcall *x)
+tx_eintr_part(const struct tw_call *x)
 {
 	struct tw_conn *c = open_narrow();
 
@@ -266,7 +266,7 @@ tx_eintr_part(const struct tw_txcall *x)
 }
 
 static void
-tx_restart(const struct tw_txcall *x)
+tx_restart(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -286,7 +286,7 @@ tx_restart(const struct tw_txcall *x)
 }
 
 static void
-tx_timeo(const struct tw_txcall *x)
+tx_timeo(const struct tw_call *x)
 {
 	struct tw_conn *c = open_narrow();
 
@@ -308,7 +308,7 @@ tx_timeo(const struct tw_txcall *x)
 
 /* The peer has closed: the first goes, the RST it brings fails the second. */
 static void
-tx_eof(const struct tw_txcall *x)
+tx_eof(const struct tw_call *x)
 {
 	for (int i = 0; i < 2; i++) {
 		struct tw_conn *c = tw_open();
@@ -327,7 +327,7 @@ tx_eof(const struct tw_txcall *x)
 }
 
 static void
-tx_half_closed(const struct tw_txcall *x)
+tx_half_closed(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -345,7 +345,7 @@ tx_half_closed(const struct tw_txcall *x)
 }
 
 static void
-tx_rst(const struct tw_txcall *x)
+tx_rst(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -360,7 +360,7 @@ tx_rst(const struct tw_txcall *x)
 }
 
 static void
-tx_rst_blocked(const struct tw_txcall *x)
+tx_rst_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -375,7 +375,7 @@ tx_rst_blocked(const struct tw_txcall *x)
 }
 
 static void
-tx_killed(const struct tw_txcall *x)
+tx_killed(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -389,7 +389,7 @@ tx_killed(const struct tw_txcall *x)
 }
 
 static void
-tx_killed_blocked(const struct tw_txcall *x)
+tx_killed_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -403,7 +403,7 @@ tx_killed_blocked(const struct tw_txcall *x)
 }
 
 static void
-tx_shut_wr(const struct tw_txcall *x)
+tx_shut_wr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -422,7 +422,7 @@ tx_shut_wr(const struct tw_txcall *x)
 }
 
 static void
-tx_shut_rd(const struct tw_txcall *x)
+tx_shut_rd(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -453,7 +453,7 @@ shut_when_asleep(void *arg)
 }
 
 static void
-tx_shut_blocked(const struct tw_txcall *x)
+tx_shut_blocked(const struct tw_call *x)
 {
 	static const int how[] = {SHUT_WR, SHUT_RDWR};
 
@@ -474,7 +474,7 @@ tx_shut_blocked(const struct tw_txcall *x)
 }
 
 static void
-tx_badfd(const struct tw_txcall *x)
+tx_badfd(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	struct tw_conn bad = *c;
@@ -501,16 +501,16 @@ tx_badfd(const struct tw_txcall *x)
 }
 
 static void
-tx_badptr(const struct tw_txcall *x)
+tx_badptr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	char *p = tw_page(50);
 
 	for (int half = 0; half < 2; half++) {
-		t_ret("nowhere", x->f(c->fd, TW_NOWHERE, 100, 0));
-		t_ret("null", x->f(c->fd, NULL, 100, 0));
-		t_ret("half valid", x->f(c->fd, p, 100, 0));
-		t_ret("kernel", x->f(c->fd, (void *)(-4096L), 100, 0));
+		t_ret("nowhere", x->tx(c->fd, TW_NOWHERE, 100, 0));
+		t_ret("null", x->tx(c->fd, NULL, 100, 0));
+		t_ret("half valid", x->tx(c->fd, p, 100, 0));
+		t_ret("kernel", x->tx(c->fd, (void *)(-4096L), 100, 0));
 		T("peer sees %ld", p_do(OP_POLL, c, POLLIN, 5, 0).r);
 		go(x, c, 50, 0);
 		p_recv(c, 50);
@@ -519,13 +519,13 @@ tx_badptr(const struct tw_txcall *x)
 }
 
 static void
-tx_badoff(const struct tw_txcall *x)
+tx_badoff(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
 	for (int half = 0; half < 2; half++) {
-		t_ret("offset", x->f(c->fd, big, 100, MX_OFF_BAD));
-		t_ret("socket's", x->f(c->fd, big, 100, MX_SOCK_OFF_BAD));
+		t_ret("offset", x->tx(c->fd, big, 100, MX_OFF_BAD));
+		t_ret("socket's", x->tx(c->fd, big, 100, MX_SOCK_OFF_BAD));
 		T("peer sees %ld", p_do(OP_POLL, c, POLLIN, 5, 0).r);
 		go(x, c, 50, 0);
 		p_recv(c, 50);
@@ -534,15 +534,15 @@ tx_badoff(const struct tw_txcall *x)
 }
 
 static void
-tx_huge(const struct tw_txcall *x)
+tx_huge(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	char *p = tw_page(50);
 
 	for (int half = 0; half < 2; half++) {
-		t_ret("INT_MAX", x->f(c->fd, p, INT_MAX, 0));
-		t_ret("SSIZE_MAX", x->f(c->fd, p, SSIZE_MAX, 0));
-		t_ret("SIZE_MAX", x->f(c->fd, p, SIZE_MAX, 0));
+		t_ret("INT_MAX", x->tx(c->fd, p, INT_MAX, 0));
+		t_ret("SSIZE_MAX", x->tx(c->fd, p, SSIZE_MAX, 0));
+		t_ret("SIZE_MAX", x->tx(c->fd, p, SIZE_MAX, 0));
 		T("peer sees %ld", p_do(OP_POLL, c, POLLIN, 5, 0).r);
 		go(x, c, 50, 0);
 		p_recv(c, 50);
@@ -551,7 +551,7 @@ tx_huge(const struct tw_txcall *x)
 }
 
 static void
-tx_flags(const struct tw_txcall *x)
+tx_flags(const struct tw_call *x)
 {
 	static const int fl[] = {MSG_NOSIGNAL, MSG_DONTROUTE, MSG_EOR,
 		MSG_CONFIRM, MSG_DONTWAIT, MSG_MORE, MSG_PEEK, MSG_TRUNC,
@@ -566,17 +566,17 @@ tx_flags(const struct tw_txcall *x)
 			snprintf(what, sizeof what, "flag %#x", fl[i]);
 			tw_fill(c, big, 10);
 			errno = 0;
-			t_sent(c, what, x->f(c->fd, big, 10, fl[i]));
+			t_sent(c, what, x->tx(c->fd, big, 10, fl[i]));
 			go(x, c, 5, 0);
 			p_recv(c, c->tx - was);
 		}
 		tw_mid(c);
 	}
-	t_ret("FASTOPEN", x->f(c->fd, big, 0, MSG_FASTOPEN));
+	t_ret("FASTOPEN", x->tx(c->fd, big, 0, MSG_FASTOPEN));
 }
 
 static void
-tx_more(const struct tw_txcall *x)
+tx_more(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -593,7 +593,7 @@ tx_more(const struct tw_txcall *x)
 }
 
 static void
-tx_flight(const struct tw_txcall *x)
+tx_flight(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -610,7 +610,7 @@ tx_flight(const struct tw_txcall *x)
 }
 
 struct cancelled {
-	const struct tw_txcall *x;
+	const struct tw_call *x;
 	struct tw_conn *c;
 	_Atomic int tid;
 };
@@ -621,12 +621,12 @@ to_be_cancelled(void *arg)
 	struct cancelled *k = arg;
 
 	k->tid = tw_tid();
-	k->x->f(k->c->fd, big, 1000, 0);
+	k->x->tx(k->c->fd, big, 1000, 0);
 	return NULL;
 }
 
 static void
-tx_cancel(const struct tw_txcall *x)
+tx_cancel(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -656,11 +656,7 @@ tx_cancel(const struct tw_txcall *x)
 	}
 }
 
-static const struct {
-	const char *name;
-	void (*f)(const struct tw_txcall *);
-	unsigned flags;
-} columns[] = {
+static const struct tw_column columns[] = {
 	{"ok", tx_ok, CORE},
 	{"zero", tx_zero, CORE},
 	{"big", tx_big, 0},
@@ -691,33 +687,8 @@ static const struct {
 	{"more", tx_more, NEEDS(MX_FLAGS) | F_SLOW},
 };
 
-struct cell {
-	const struct tw_txcall *x;
-	void (*f)(const struct tw_txcall *);
-};
-
-static void
-run_cell(const void *arg)
-{
-	const struct cell *k = arg;
-
-	k->f(k->x);
-}
-
 void
-tw_tx_row(const struct tw_txcall *x)
+tw_tx_row(const struct tw_call *x)
 {
-	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-		struct tw_case *c;
-		struct cell *k;
-
-		if (!tw_column_fits(columns[i].flags, x->what))
-			continue;
-		c = calloc(1, sizeof *c);
-		k = calloc(1, sizeof *k);
-		*k = (struct cell){x, columns[i].f};
-		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
-			columns[i].flags & FLAGS};
-		tw_register(c);
-	}
+	tw_row(x, columns, sizeof columns / sizeof *columns);
 }

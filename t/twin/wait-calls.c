@@ -350,32 +350,32 @@ x_epoll_fresh(int fd, unsigned want, int ms, unsigned *got)
 	return r;
 }
 
-static const struct tw_waitcall calls[] = {
-	{"poll", x_poll, 0},
-	{"ppoll", x_ppoll, 0},
-	{"__poll", x___poll, MX_ALIAS},
-	{"sys_ppoll", x_sys_ppoll, MX_ALIAS},
+static const struct tw_call calls[] = {
+	{"poll", 0, .wait = x_poll},
+	{"ppoll", 0, .wait = x_ppoll},
+	{"__poll", MX_ALIAS, .wait = x___poll},
+	{"sys_ppoll", MX_ALIAS, .wait = x_sys_ppoll},
 #ifdef SYS_poll
-	{"sys_poll", x_sys_poll, MX_ALIAS},
+	{"sys_poll", MX_ALIAS, .wait = x_sys_poll},
 #endif
-	{"select", x_select, MX_SELECT},
-	{"__select", x___select, MX_SELECT | MX_ALIAS},
-	{"pselect", x_pselect, MX_SELECT},
-	{"sys_pselect6", x_sys_pselect6, MX_SELECT | MX_ALIAS},
+	{"select", MX_SELECT, .wait = x_select},
+	{"__select", MX_SELECT | MX_ALIAS, .wait = x___select},
+	{"pselect", MX_SELECT, .wait = x_pselect},
+	{"sys_pselect6", MX_SELECT | MX_ALIAS, .wait = x_sys_pselect6},
 #ifdef SYS_select
-	{"sys_select", x_sys_select, MX_SELECT | MX_ALIAS},
+	{"sys_select", MX_SELECT | MX_ALIAS, .wait = x_sys_select},
 #endif
-	{"epoll_wait", x_epoll_wait, MX_EPOLL},
-	{"epoll_pwait", x_epoll_pwait, MX_EPOLL},
-	{"epoll_pwait2", x_epoll_pwait2, MX_EPOLL},
-	{"epoll_nested", x_epoll_nested, MX_EPOLL},
-	{"epoll_polled", x_epoll_polled, MX_EPOLL},
-	{"epoll_fresh", x_epoll_fresh, MX_EPOLL},
+	{"epoll_wait", MX_EPOLL, .wait = x_epoll_wait},
+	{"epoll_pwait", MX_EPOLL, .wait = x_epoll_pwait},
+	{"epoll_pwait2", MX_EPOLL, .wait = x_epoll_pwait2},
+	{"epoll_nested", MX_EPOLL, .wait = x_epoll_nested},
+	{"epoll_polled", MX_EPOLL, .wait = x_epoll_polled},
+	{"epoll_fresh", MX_EPOLL, .wait = x_epoll_fresh},
 #ifdef SYS_epoll_wait
-	{"sys_epoll_wait", x_sys_epoll_wait, MX_EPOLL | MX_ALIAS},
+	{"sys_epoll_wait", MX_EPOLL | MX_ALIAS, .wait = x_sys_epoll_wait},
 #endif
-	{"sys_epoll_pwait", x_sys_epoll_pwait, MX_EPOLL | MX_ALIAS},
-	{"sys_epoll_pwait2", x_sys_epoll_pwait2, MX_EPOLL | MX_ALIAS},
+	{"sys_epoll_pwait", MX_EPOLL | MX_ALIAS, .wait = x_sys_epoll_pwait},
+	{"sys_epoll_pwait2", MX_EPOLL | MX_ALIAS, .wait = x_sys_epoll_pwait2},
 };
 
 __attribute__((constructor)) static void

@@ -22,13 +22,13 @@
 #define ALL (POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
 
 static void
-look(const struct tw_waitcall *x, int fd, unsigned want, int ms)
+look(const struct tw_call *x, int fd, unsigned want, int ms)
 {
 	unsigned got = 0;
 	int r, e;
 
 	errno = 0;
-	r = x->f(fd, want, ms, &got);
+	r = x->wait(fd, want, ms, &got);
 	e = errno;
 	if (r < 0)
 		T("%s(%s) = %d %s", x->name, t_ev(want), r, t_err(e));
@@ -37,7 +37,7 @@ look(const struct tw_waitcall *x, int fd, unsigned want, int ms)
 }
 
 static void
-looks(const struct tw_waitcall *x, int fd)
+looks(const struct tw_call *x, int fd)
 {
 	look(x, fd, ALL, 0);
 	look(x, fd, POLLIN, 0);
@@ -46,7 +46,7 @@ looks(const struct tw_waitcall *x, int fd)
 }
 
 static void
-w_idle(const struct tw_waitcall *x)
+w_idle(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -63,7 +63,7 @@ w_idle(const struct tw_waitcall *x)
 }
 
 static void
-w_data(const struct tw_waitcall *x)
+w_data(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -88,7 +88,7 @@ w_data(const struct tw_waitcall *x)
 
 /* The thread sleeps already in the call when the connection may move. */
 static void
-w_block(const struct tw_waitcall *x)
+w_block(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -110,7 +110,7 @@ w_block(const struct tw_waitcall *x)
 }
 
 static void
-w_timeout(const struct tw_waitcall *x)
+w_timeout(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -131,7 +131,7 @@ w_timeout(const struct tw_waitcall *x)
 }
 
 static void
-w_full(const struct tw_waitcall *x)
+w_full(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -155,7 +155,7 @@ w_full(const struct tw_waitcall *x)
 }
 
 static void
-w_full_blocked(const struct tw_waitcall *x)
+w_full_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	long n = t_fill(c);
@@ -176,7 +176,7 @@ w_full_blocked(const struct tw_waitcall *x)
 
 /* What comes in wakes nobody who wants only to write. */
 static void
-w_full_deaf(const struct tw_waitcall *x)
+w_full_deaf(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	struct tw_answer a;
@@ -194,7 +194,7 @@ w_full_deaf(const struct tw_waitcall *x)
 }
 
 static void
-w_fin(const struct tw_waitcall *x)
+w_fin(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -217,7 +217,7 @@ w_fin(const struct tw_waitcall *x)
 }
 
 static void
-w_fin_blocked(const struct tw_waitcall *x)
+w_fin_blocked(const struct tw_call *x)
 {
 	for (int i = 0; i < 2; i++) {
 		struct tw_conn *c = tw_open();
@@ -231,7 +231,7 @@ w_fin_blocked(const struct tw_waitcall *x)
 }
 
 static void
-w_rst(const struct tw_waitcall *x)
+w_rst(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -250,7 +250,7 @@ w_rst(const struct tw_waitcall *x)
 }
 
 static void
-w_rst_unread(const struct tw_waitcall *x)
+w_rst_unread(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	int v = -1;
@@ -270,7 +270,7 @@ w_rst_unread(const struct tw_waitcall *x)
 }
 
 static void
-w_rst_blocked(const struct tw_waitcall *x)
+w_rst_blocked(const struct tw_call *x)
 {
 	for (int i = 0; i < 2; i++) {
 		struct tw_conn *c = tw_open();
@@ -288,7 +288,7 @@ w_rst_blocked(const struct tw_waitcall *x)
 }
 
 static void
-w_killed_blocked(const struct tw_waitcall *x)
+w_killed_blocked(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -301,7 +301,7 @@ w_killed_blocked(const struct tw_waitcall *x)
 }
 
 static void
-w_shut(const struct tw_waitcall *x)
+w_shut(const struct tw_call *x)
 {
 	static const int how[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
 
@@ -338,7 +338,7 @@ shut_when_asleep(void *arg)
 }
 
 static void
-w_shut_blocked(const struct tw_waitcall *x)
+w_shut_blocked(const struct tw_call *x)
 {
 	static const int how[] = {SHUT_RD, SHUT_RDWR};
 
@@ -357,7 +357,7 @@ w_shut_blocked(const struct tw_waitcall *x)
 
 /* signal(7): never restarted. */
 static void
-w_eintr(const struct tw_waitcall *x)
+w_eintr(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -375,7 +375,7 @@ w_eintr(const struct tw_waitcall *x)
 }
 
 static void
-w_lowat(const struct tw_waitcall *x)
+w_lowat(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	int v = 50;
@@ -407,7 +407,7 @@ w_lowat(const struct tw_waitcall *x)
 /* Bytes of the ring, and those behind that TCP took because the ring was
  * full, count together. */
 static void
-w_lowat_spill(const struct tw_waitcall *x)
+w_lowat_spill(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	int v = 600000;
@@ -434,7 +434,7 @@ w_lowat_spill(const struct tw_waitcall *x)
 }
 
 static void
-w_flight(const struct tw_waitcall *x)
+w_flight(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 
@@ -453,7 +453,7 @@ w_flight(const struct tw_waitcall *x)
 }
 
 static void
-w_badfd(const struct tw_waitcall *x)
+w_badfd(const struct tw_call *x)
 {
 	struct tw_conn *c = tw_open();
 	int fd = c->fd;
@@ -468,11 +468,7 @@ w_badfd(const struct tw_waitcall *x)
 	look(x, fd, POLLOUT, 0);
 }
 
-static const struct {
-	const char *name;
-	void (*f)(const struct tw_waitcall *);
-	unsigned flags;
-} columns[] = {
+static const struct tw_column columns[] = {
 	{"idle", w_idle, CORE},
 	{"data", w_data, CORE},
 	{"block", w_block, CORE},
@@ -495,33 +491,8 @@ static const struct {
 	{"badfd", w_badfd, CORE | NOT(MX_COPY)},
 };
 
-struct cell {
-	const struct tw_waitcall *x;
-	void (*f)(const struct tw_waitcall *);
-};
-
-static void
-run_cell(const void *arg)
-{
-	const struct cell *k = arg;
-
-	k->f(k->x);
-}
-
 void
-tw_wait_row(const struct tw_waitcall *x)
+tw_wait_row(const struct tw_call *x)
 {
-	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-		struct tw_case *c;
-		struct cell *k;
-
-		if (!tw_column_fits(columns[i].flags, x->what))
-			continue;
-		c = calloc(1, sizeof *c);
-		k = calloc(1, sizeof *k);
-		*k = (struct cell){x, columns[i].f};
-		*c = (struct tw_case){x->name, columns[i].name, run_cell, k,
-			columns[i].flags & FLAGS};
-		tw_register(c);
-	}
+	tw_row(x, columns, sizeof columns / sizeof *columns);
 }
