@@ -34,7 +34,7 @@ tw_port(int fd)
 	struct sockaddr_in6 a;
 	socklen_t l = sizeof a;
 
-	if (raw6(SYS_getsockname, fd, (long)&a, (long)&l, 0, 0, 0) < 0)
+	if (kmap_syscall6(SYS_getsockname, fd, (long)&a, (long)&l, 0, 0, 0) < 0)
 		return -1;
 	return ntohs(a.sin6_port); /* at the same place in sockaddr_in */
 }

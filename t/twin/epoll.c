@@ -397,13 +397,15 @@ CASE(epoll_unwaited, raw_waits, F_TCP | F_CON | F_NOUP)
 		long n = 0, r;
 
 		pour_all(c);
-		while (raw6(SYS_epoll_pwait, ep, (long)&ev, 1, 0, 0, 8) > 0)
+		while (kmap_syscall6(
+			       SYS_epoll_pwait, ep, (long)&ev, 1, 0, 0, 8) > 0)
 			;
 		while ((r = pour(c, 64 * PIECE)) > 0)
 			n += r;
 		T("full: %d", n > 0);
 		p_start(OP_RECV, c, n, 0, 0);
-		r = raw6(SYS_epoll_pwait, ep, (long)&ev, 1, 5000, 0, 8);
+		r = kmap_syscall6(
+			SYS_epoll_pwait, ep, (long)&ev, 1, 5000, 0, 8);
 		T("edge: %ld %s", r, r == 1 ? t_ev(ev.events) : "");
 		T("the peer got all: %d", p_end().r == n);
 	}

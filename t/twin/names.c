@@ -200,7 +200,7 @@ CASE(born, all, F_TCP)
 		for (size_t i = 0; i < sizeof births / sizeof *births; i++) {
 			int d = dup(c->fd), fd;
 
-			raw6(SYS_close, d, 0, 0, 0, 0, 0);
+			kmap_syscall6(SYS_close, d, 0, 0, 0, 0, 0);
 			other = -1;
 			stream = NULL;
 			dir = NULL;
@@ -565,7 +565,7 @@ CASE(pidfd, getfd, F_TCP)
 		t_ret("flags", pidfd_getfd(self, c->fd, 1));
 		t_ret("no pidfd", pidfd_getfd(c->fd, c->fd, 0));
 		/* A pipe by a number that was the connection's. */
-		raw6(SYS_close, d, 0, 0, 0, 0, 0);
+		kmap_syscall6(SYS_close, d, 0, 0, 0, 0, 0);
 		p_send(c, 10);
 		fd = pidfd_getfd(self, 2, 0);
 		T("%s",

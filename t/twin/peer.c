@@ -252,11 +252,12 @@ obey(const struct tw_order *o, struct tw_answer *a)
 		break;
 	}
 	case OP_KILL:
-		raw6(SYS_kill, raw6(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGKILL, 0,
+		kmap_syscall6(SYS_kill,
+			kmap_syscall6(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGKILL, 0,
 			0, 0, 0);
 		break;
 	case OP_SIGNAL:
-		a->r = raw6(SYS_tgkill, o->pid, o->tid, o->a, 0, 0, 0);
+		a->r = kmap_syscall6(SYS_tgkill, o->pid, o->tid, o->a, 0, 0, 0);
 		break;
 	case OP_SETOPT:
 		v = o->c;

@@ -192,7 +192,8 @@ piped(int fd, void *b, size_t n, int fl, bool raw)
 		: splice(fd, in, p[1], out, n, 0);
 	e = errno;
 	while (r > 0 && got < (size_t)r) {
-		long k = raw6(SYS_read, p[0], (long)b + got, r - got, 0, 0, 0);
+		long k = kmap_syscall6(
+			SYS_read, p[0], (long)b + got, r - got, 0, 0, 0);
 
 		if (k <= 0)
 			break;

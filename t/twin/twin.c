@@ -147,7 +147,7 @@ kmap_testpoint(const char *name, int fd)
 	}
 	if (!strcmp(name, "sleep") && tw_tid() == atomic_load(&raiser) &&
 		atomic_exchange(&raiser, 0))
-		raw6(SYS_tgkill, getpid(), tw_tid(), SIGUSR1, 0, 0, 0);
+		kmap_syscall6(SYS_tgkill, getpid(), tw_tid(), SIGUSR1, 0, 0, 0);
 	if (fd < 0 || fd >= 1024)
 		return 0;
 	if (!strcmp(name, "up-record"))
@@ -185,9 +185,9 @@ T(const char *fmt, ...)
 	if (n > (int)sizeof s - 2)
 		n = sizeof s - 2;
 	s[n++] = '\n';
-	raw6(SYS_write, TW_FD_OUT, (long)s, n, 0, 0, 0);
+	kmap_syscall6(SYS_write, TW_FD_OUT, (long)s, n, 0, 0, 0);
 	if (tw->verbose)
-		raw6(SYS_write, 2, (long)s, n, 0, 0, 0);
+		kmap_syscall6(SYS_write, 2, (long)s, n, 0, 0, 0);
 }
 
 void
@@ -371,7 +371,7 @@ nap(void)
 {
 	struct timespec ts = {0, 200000};
 
-	raw6(SYS_nanosleep, (long)&ts, 0, 0, 0, 0, 0);
+	kmap_syscall6(SYS_nanosleep, (long)&ts, 0, 0, 0, 0, 0);
 }
 
 void
@@ -396,8 +396,8 @@ tw_state(int fd, unsigned states)
 		socklen_t l = sizeof ti;
 
 		memset(&ti, 0, sizeof ti);
-		if (raw6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)&ti,
-			    (long)&l, 0) < 0)
+		if (kmap_syscall6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO,
+			    (long)&ti, (long)&l, 0) < 0)
 			return;
 		st = ti.tcpi_state;
 		if (states & TS_BIT(st))
@@ -416,8 +416,8 @@ tw_rst_came(int fd)
 		socklen_t l = sizeof ti;
 
 		memset(&ti, 0, sizeof ti);
-		if (raw6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)&ti,
-			    (long)&l, 0) < 0 ||
+		if (kmap_syscall6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO,
+			    (long)&ti, (long)&l, 0) < 0 ||
 			ti.tcpi_state == TCP_CLOSE)
 			return;
 		nap();
@@ -427,7 +427,7 @@ tw_rst_came(int fd)
 pid_t
 tw_tid(void)
 {
-	return raw6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	return kmap_syscall6(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
 static char
@@ -437,11 +437,11 @@ thread_state(pid_t pid, pid_t tid)
 	long fd, n;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);
-	fd = raw6(SYS_openat, AT_FDCWD, (long)path, O_RDONLY, 0, 0, 0);
+	fd = kmap_syscall6(SYS_openat, AT_FDCWD, (long)path, O_RDONLY, 0, 0, 0);
 	if (fd < 0)
 		return 0;
-	n = raw6(SYS_read, fd, (long)s, sizeof s - 1, 0, 0, 0);
-	raw6(SYS_close, fd, 0, 0, 0, 0, 0);
+	n = kmap_syscall6(SYS_read, fd, (long)s, sizeof s - 1, 0, 0, 0);
+	kmap_syscall6(SYS_close, fd, 0, 0, 0, 0, 0);
 	if (n <= 0)
 		return 0;
 	s[n] = 0;
@@ -666,8 +666,8 @@ tw_settle(int fd)
 		socklen_t l = sizeof ti;
 
 		memset(&ti, 0, sizeof ti);
-		if (raw6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)&ti,
-			    (long)&l, 0) < 0 ||
+		if (kmap_syscall6(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO,
+			    (long)&ti, (long)&l, 0) < 0 ||
 			ti.tcpi_unacked == 0)
 			return;
 		nap();

@@ -19,6 +19,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* kmap_syscall6: the kernel, past every wrapper. */
+#include "sys.h"
+
 /* Far above what a case opens, below FD_SETSIZE. */
 #define TW_FD_CTL 900
 #define TW_FD_SHM 901
@@ -251,41 +254,5 @@ int tw_taker_main(void);
 void tw_peer_thread(void);
 int tw_drive(int argc, char **argv);
 void tw_subject(const struct tw_case *c);
-
-/* ---- the raw kernel, past every wrapper ---- */
-
-static inline long
-raw6(long n, long a, long b, long c, long d, long e, long f)
-{
-#if defined __x86_64__
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long r;
-
-	__asm__ volatile(
-		"syscall"
-		: "=a"(r)
-		: "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-		: "rcx", "r11", "memory");
-	return r;
-#elif defined __aarch64__
-	register long x8 __asm__("x8") = n;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return x0;
-#else
-#error "raw system calls of this machine"
-#endif
-}
 
 #endif

@@ -176,7 +176,8 @@ file_of(const void *b, size_t n)
 	size_t k = 0;
 
 	while (k < n) {
-		ssize_t r = raw6(SYS_write, f, (long)b + k, n - k, 0, 0, 0);
+		ssize_t r = kmap_syscall6(
+			SYS_write, f, (long)b + k, n - k, 0, 0, 0);
 
 		if (r <= 0)
 			break;
@@ -256,7 +257,7 @@ piped(int fd, const void *b, size_t n, int fl, bool raw)
 			n = 1 << 20;
 	}
 	if (n > 0)
-		raw6(SYS_write, p[1], (long)b, n, 0, 0, 0);
+		kmap_syscall6(SYS_write, p[1], (long)b, n, 0, 0, 0);
 	close(p[1]);
 	r = raw ? syscall(SYS_splice, p[0], in, fd, out, n, 0)
 		: splice(p[0], in, fd, out, n, 0);
