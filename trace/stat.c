@@ -52,13 +52,12 @@ static const struct argp_option options[] = {
 	{"sport", OPT_SPORT, "PORT", 0, "With this port of their own", 0},
 	{"dport", OPT_DPORT, "PORT", 0, "With this port at the peer", 0},
 	{NULL, 0, NULL, 0, "How, and how often:", 2},
-	{"delta", 'd', NULL, 0,
-		"What came since the last look, not since the start", 0},
+	{"delta", 'd', NULL, 0, "What came since the last look, not in all", 0},
 	{"interval", 'i', "SECONDS", 0, "Look again and again", 0},
 	{"count", 'n', "TIMES", 0, "Look so often, then end", 0},
 	{"sort", 's', "KEY", 0,
-		"Sort by a counter, pid, command, "
-		"connections, local or peer",
+		"Sort by a counter, ring_bytes, tcp_bytes, ring_fill, "
+		"connections, pid, command, local or peer",
 		0},
 	{"batch", 'b', NULL, 0, "Never clear the screen", 0},
 	{"human", 'h', NULL, 0, "Numbers with K, M, G", 0},
