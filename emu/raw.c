@@ -626,61 +626,19 @@ kmap_clone_failed(long r)
 }
 
 #if defined(__x86_64__)
-#define STR_(x) #x
-#define STR(x) STR_(x)
-/*
- * clone, clone3 and vfork may return twice, on another stack or on ours
- * after the child has used it: they are the bare instruction behind a hook,
- * as in libc, with no frame of this library around it.
- */
 /* clang-format off */
-__asm__(".pushsection .text\n"
-	".p2align 4\n"
-	".globl syscall\n"
-	".type syscall, @function\n"
-	"syscall:\n"
-	"	.cfi_startproc\n"
-	"	endbr64\n"
-	"	cmp $" STR(__NR_clone) ", %rdi\n"
-	"	je 1f\n"
-	"	cmp $" STR(__NR_vfork) ", %rdi\n"
-	"	je 1f\n"
-	"	cmp $" STR(__NR_clone3) ", %rdi\n"
-	"	je 1f\n"
-	"	jmp kmap_syscall\n"
-	"1:	push %rdi\n"
-	"	push %rsi\n"
-	"	push %rdx\n"
-	"	push %rcx\n"
-	"	push %r8\n"
-	"	push %r9\n"
-	"	sub $8, %rsp\n"
-	"	.cfi_adjust_cfa_offset 56\n"
-	"	call kmap_clone_before\n"
-	"	movzbl %al, %r11d\n"
-	"	add $8, %rsp\n"
-	"	pop %r9\n"
-	"	pop %r8\n"
-	"	pop %rcx\n"
-	"	pop %rdx\n"
-	"	pop %rsi\n"
-	"	pop %rax\n"
-	"	.cfi_adjust_cfa_offset -56\n"
-	"	test %r11d, %r11d\n"
+KMAP_SYSCALL_ENTRY(kmap_syscall, kmap_clone_before,
+	"	test %r11b, %r11b\n"
 	"	jz 3f\n"
-	"	mov %rax, %rdi\n"
 	"	jmp kmap_syscall\n"
-	"3:\n"
+	"3:	mov %rdi, %rax\n"
 	KMAP_ASM_ARGS
 	"	syscall\n"
 	"	cmp $-4095, %rax\n"
 	"	jae 2f\n"
 	"	ret\n"
 	"2:	mov %rax, %rdi\n"
-	"	jmp kmap_clone_failed\n"
-	"	.cfi_endproc\n"
-	".size syscall, . - syscall\n"
-	".popsection\n");
+	"	jmp kmap_clone_failed\n");
 /* clang-format on */
 #else
 KMAP_EXPORT long

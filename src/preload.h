@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 
 /*
  * musl's loader takes a library that was built for glibc, and starts no
@@ -62,6 +63,53 @@ kmap_errno(long r)
 		"	.cfi_endproc\n"                                        \
 		".size vfork, . - vfork\n"                                     \
 		".size __vfork, . - __vfork\n"                                 \
+		".popsection\n")
+
+/*
+ * syscall(2). clone, clone3 and vfork may return twice, on another stack or on
+ * ours after the child has used it: they are the bare instruction, as in libc,
+ * with no frame of ours around it. `before`, a hidden function, is called ahead
+ * of them; `then` follows, with the arguments as they came and what `before`
+ * returned in %r11. All others are `others`, a hidden function.
+ */
+#define KMAP_STR_(x) #x
+#define KMAP_STR(x) KMAP_STR_(x)
+#define KMAP_SYSCALL_ENTRY(others, before, then)                               \
+	__asm__(".pushsection .text\n"                                         \
+		".p2align 4\n"                                                 \
+		".globl syscall\n"                                             \
+		".type syscall, @function\n"                                   \
+		"syscall:\n"                                                   \
+		"	.cfi_startproc\n"                                      \
+		"	endbr64\n"                                             \
+		"	cmp $" KMAP_STR(__NR_clone) ", %rdi\n"                 \
+		"	je 1f\n"                                               \
+		"	cmp $" KMAP_STR(__NR_vfork) ", %rdi\n"                 \
+		"	je 1f\n"                                               \
+		"	cmp $" KMAP_STR(__NR_clone3) ", %rdi\n"                \
+		"	je 1f\n"                                               \
+		"	jmp " #others "\n"                                     \
+		"1:	push %rdi\n"                                           \
+		"	push %rsi\n"                                           \
+		"	push %rdx\n"                                           \
+		"	push %rcx\n"                                           \
+		"	push %r8\n"                                            \
+		"	push %r9\n"                                            \
+		"	sub $8, %rsp\n"                                        \
+		"	.cfi_adjust_cfa_offset 56\n"                           \
+		"	call " #before "\n"                                    \
+		"	mov %rax, %r11\n"                                      \
+		"	add $8, %rsp\n"                                        \
+		"	pop %r9\n"                                             \
+		"	pop %r8\n"                                             \
+		"	pop %rcx\n"                                            \
+		"	pop %rdx\n"                                            \
+		"	pop %rsi\n"                                            \
+		"	pop %rdi\n"                                            \
+		"	.cfi_adjust_cfa_offset -56\n"                          \
+		then                                                           \
+		"	.cfi_endproc\n"                                        \
+		".size syscall, . - syscall\n"                                 \
 		".popsection\n")
 /* clang-format on */
 #endif

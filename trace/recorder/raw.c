@@ -291,45 +291,7 @@ kt_syscall_before(long nr, uint64_t a)
 }
 
 #if defined(__x86_64__)
-#define STR_(x) #x
-#define STR(x) STR_(x)
-/* clang-format off */
-__asm__(".pushsection .text\n"
-	".p2align 4\n"
-	".globl syscall\n"
-	".type syscall, @function\n"
-	"syscall:\n"
-	"	.cfi_startproc\n"
-	"	endbr64\n"
-	"	cmp $" STR(__NR_clone) ", %rdi\n"
-	"	je 1f\n"
-	"	cmp $" STR(__NR_vfork) ", %rdi\n"
-	"	je 1f\n"
-	"	cmp $" STR(__NR_clone3) ", %rdi\n"
-	"	je 1f\n"
-	"	jmp kt_syscall\n"
-	"1:	push %rdi\n"
-	"	push %rsi\n"
-	"	push %rdx\n"
-	"	push %rcx\n"
-	"	push %r8\n"
-	"	push %r9\n"
-	"	sub $8, %rsp\n"
-	"	.cfi_adjust_cfa_offset 56\n"
-	"	call kt_syscall_before\n"
-	"	add $8, %rsp\n"
-	"	pop %r9\n"
-	"	pop %r8\n"
-	"	pop %rcx\n"
-	"	pop %rdx\n"
-	"	pop %rsi\n"
-	"	pop %rdi\n"
-	"	.cfi_adjust_cfa_offset -56\n"
-	"	jmp *%rax\n"
-	"	.cfi_endproc\n"
-	".size syscall, . - syscall\n"
-	".popsection\n");
-/* clang-format on */
+KMAP_SYSCALL_ENTRY(kt_syscall, kt_syscall_before, "	jmp *%r11\n");
 #else
 KT_EXPORT long kt_w_syscall(long, uint64_t, uint64_t, uint64_t, uint64_t,
 	uint64_t, uint64_t) __asm__("syscall");
