@@ -2100,6 +2100,8 @@ exclusive_bad(uint32_t ev)
 				EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE));
 }
 
+/* What is known of the carrier (`look`) does not hang on who asks for what:
+ * of a tagged item it stands, and a changed registration costs no call. */
 static void
 item_set(struct kmap_item *it, const struct epoll_event *ev)
 {
@@ -2109,7 +2111,6 @@ item_set(struct kmap_item *it, const struct epoll_event *ev)
 	it->reg.data = ev->data.u64;
 	it->reg.exclusive = (ev->events & EPOLLEXCLUSIVE) != 0;
 	it->reg.trigger = true;
-	it->reg.look = true;
 	if (it->reg.tagged)
 		hot_add(it);
 }

@@ -640,6 +640,100 @@ CASE(epoll_ctl, errors, 0)
 	close(ev);
 }
 
+/*
+ * What stands at the connection when its registration changes shows in the
+ * next wait, though it came when nobody asked for it: the registration did
+ * not, was spent, or was not there.
+ */
+static void
+stands(uint32_t before, uint32_t after, int way)
+{
+	struct tw_conn *c = tw_open();
+	int ep = set();
+
+	ctl(ep, ADD, c->fd, before, 1);
+	tw_mid(c);
+	see(ep, 0);
+	see(ep, 0);
+	if (way == 1)
+		ctl(ep, DEL, c->fd, 0, 0);
+	if (after & EPOLLPRI)
+		p_do(OP_OOB, c, 1, 0, 0);
+	else if (way == 2)
+		p_do(OP_KILL, c, 0, 0, 0);
+	else
+		p_shut_wr(c);
+	/* The state, not the set, tells that it came. */
+	struct pollfd p = {c->fd, POLLPRI | POLLRDHUP, 0};
+
+	T("poll %d %s", poll(&p, 1, 5000), t_ev(p.revents));
+	for (int i = 0; i < 40; i++)
+		see(ep, 0);
+	ctl(ep, way == 1 ? ADD : MOD, c->fd, after, 2);
+	see(ep, 0);
+	see(ep, 0);
+	ctl(ep, MOD, c->fd, before, 3);
+	see(ep, 0);
+	ctl(ep, MOD, c->fd, after, 4);
+	see(ep, 0);
+	if (after & EPOLLPRI) {
+		t_ret("OOB", recv(c->fd, buf, 1, MSG_OOB));
+		see(ep, 0);
+		ctl(ep, MOD, c->fd, after, 5);
+		see(ep, 0);
+	}
+}
+
+CASE(epoll_ctl, stands_end, 0)
+{
+	stands(OUT, IN | RDHUP, 0);
+}
+
+CASE(epoll_ctl, stands_end_edge, 0)
+{
+	stands(OUT | ET, IN | RDHUP | ET, 0);
+}
+
+CASE(epoll_ctl, stands_end_spent, 0)
+{
+	stands(OUT | ONE, RDHUP | ONE, 0);
+}
+
+CASE(epoll_ctl, stands_end_away, 0)
+{
+	stands(IN | OUT, IN | RDHUP, 1);
+}
+
+CASE(epoll_ctl, stands_killed, F_PROC)
+{
+	stands(OUT, IN | RDHUP, 2);
+}
+
+CASE(epoll_ctl, stands_killed_edge, F_PROC)
+{
+	stands(OUT | ET, IN | RDHUP | ET, 2);
+}
+
+CASE(epoll_ctl, stands_killed_spent, F_PROC)
+{
+	stands(OUT | ONE, IN | ONE, 2);
+}
+
+CASE(epoll_ctl, stands_urgent, F_TCP)
+{
+	stands(OUT, IN | EPOLLPRI, 0);
+}
+
+CASE(epoll_ctl, stands_urgent_edge, F_TCP)
+{
+	stands(IN | ET, EPOLLPRI | ET, 0);
+}
+
+CASE(epoll_ctl, stands_urgent_away, F_TCP)
+{
+	stands(IN, EPOLLPRI, 1);
+}
+
 /* Bad arguments are the point. */
 #pragma GCC diagnostic ignored "-Wpragmas"
 #pragma GCC diagnostic ignored "-Wstringop-overflow"
