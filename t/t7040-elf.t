@@ -100,7 +100,7 @@ expect()
 }
 
 [ "$(uname -m)" = x86_64 ] || skip_all "call sites are decoded on x86-64 only"
-plan 45
+plan 47
 
 hard="-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -w"
 i=0
@@ -200,6 +200,19 @@ else
 	for c in 1 2 3; do
 		lacking "no musl-gcc here" musl
 	done
+fi
+if "$CC" -m32 -O1 -w -o m32 one.c 2>/dev/null; then
+	part "i386" "$(look ./m32)" \
+		'*is a 32-bit program for i386,*it is traced by ptrace instead*'
+else
+	lacking "no libc for 32 bits here" i386
+fi
+printf '\t.globl _start\n_start:\n' >x32.s
+if "$CC" -mx32 -nostdlib -static -o x32 x32.s 2>/dev/null; then
+	part "x32" "$(look ./x32)" \
+		'*is a 32-bit program for x86-64,*its calls are not seen*'
+else
+	skip "the compiler knows no x32" x32
 fi
 go=$(command -v go || ls /usr/local/go/bin/go 2>/dev/null)
 if [ -n "$go" ]; then

@@ -16,7 +16,7 @@ busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 ulimit -c 0
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 62
+plan 56
 
 # What a socket call is by its name; read, write and close are also files'.
 calls='socketpair|sendto|recvfrom|sendmsg|recvmsg|readv|poll|pselect6|dup'
@@ -139,74 +139,6 @@ os.waitpid(os.posix_spawnp("./static", ["./static", "kid"], os.environ), 0)
 else
 	for c in 1 2 3 4 5 6 7 8 9 10 11; do
 		lacking "no static libc here" "static"
-	done
-fi
-
-## Programs of another ABI are not seen
-
-cat >n32.s <<'END'
-	.globl _start
-_start:	mov $200, %ecx		# as many calls as there is time to attach
-1:	push %ecx
-	push $0			# socketcall(2): socket(AF_INET, SOCK_STREAM, 0)
-	push $1
-	push $2
-	mov $102, %eax
-	mov $1, %ebx
-	mov %esp, %ecx
-	int $0x80
-	add $12, %esp
-	mov %eax, %ebx
-	mov $41, %eax		# dup: x86-64's socket
-	int $0x80
-	mov %eax, %edx
-	mov $6, %eax
-	int $0x80
-	mov %edx, %ebx
-	mov $6, %eax		# close: x86-64's lstat
-	int $0x80
-	push $50000000
-	push $0
-	mov $162, %eax		# nanosleep: x86-64's sync
-	mov %esp, %ebx
-	xor %ecx, %ecx
-	cmpl $1, 12(%esp)	# argc: with an argument it takes its time
-	je 2f
-	int $0x80
-2:	add $8, %esp
-	pop %ecx
-	dec %ecx
-	jnz 1b
-	mov $1, %eax
-	mov $7, %ebx
-	int $0x80
-END
-if "$CC" -m32 -nostdlib -static -o n32 n32.s 2>/dev/null && { ./n32; [ $? = 7 ]; }
-then
-	"$trace" -ttext -o n32.kmap ./n32 2>err
-	is $? 7 "a 32-bit program: its exit status"
-	like "$(<err)" "n32 is a 32-bit .* calls are not seen.*nothing was seen" \
-		"it says so"
-	"$trace" --verify -o - sh -c './n32; exit 0' >out 2>err
-	is "$(grep -c "n32 is a 32-bit program.*: nothing of it was seen$" err)" 1 \
-		"of one that is started by another, too"
-	./n32 slowly &
-	pid=$!
-	"$trace" --attach $pid -ttext -o - >out 2>err &
-	for ((i = 0; i < 500; i++)); do
-		! grep -q "attached to" err || break
-		sleep 0.02
-	done
-	sleep 0.3
-	kill -KILL $pid
-	wait %% 2>/dev/null
-	like "$(<err)" "n32 is a 32-bit .* calls are not seen" "and of one that runs"
-	is "$(grep -c "used no network endpoint" err)" 0 \
-		"what is not known is not said"
-	is "$(grep -c '(' text)" 0 "no call is taken for another"
-else
-	for c in 1 2 3 4 5 6; do
-		skip "no 32-bit programs here" "another ABI"
 	done
 fi
 

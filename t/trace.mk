@@ -27,6 +27,7 @@ TRACE_TESTS = \
 	t7035-usage.t \
 	t7037-completion.t \
 	t7040-elf.t \
+	t7045-i386.t \
 	t7050-verify.t \
 	t7055-unseen.t \
 	t7060-attach.t \
@@ -40,6 +41,7 @@ TRACE_TESTS = \
 dist_check_SCRIPTS += $(TRACE_TESTS)
 TESTS += $(TRACE_TESTS)
 EXTRA_DIST += trace/rec.c trace/spoil.c trace/calls.py trace/deny.py trace/unseen.c \
+	trace/i386.c trace/i386.py \
 	programs/table.sh programs/asgi.py
 
 # What Envoy, Flask and a small server call, for the README: calls.md

@@ -821,6 +821,23 @@ put_option_name(struct writer *w, uint64_t level, uint64_t name)
 		put_int(w, (int32_t)name);
 }
 
+/* SO_RCVTIMEO, SO_SNDTIMEO: the old numbers and the new ones. */
+static bool
+is_time(int level, int name)
+{
+	return level == SOL_SOCKET &&
+		(name == 20 || name == 21 || name == 66 || name == 67);
+}
+
+static void
+put_timeval(struct writer *w, int64_t sec, int64_t usec)
+{
+	buf_fmt(w->b,
+		w->json ? "{\"sec\":%lld,\"usec\":%lld}"
+			: "{tv_sec=%lld, tv_usec=%lld}",
+		(long long)sec, (long long)usec);
+}
+
 static void
 put_option_value(struct writer *w, unsigned int at)
 {
@@ -832,13 +849,13 @@ put_option_value(struct writer *w, unsigned int at)
 		put_ptr(w, w->c->args[at]);
 		return;
 	}
-	if (level == SOL_SOCKET && (name == 20 || name == 21) &&
-		it->len == sizeof(tv)) {
+	if (is_time(level, name) && it->len == sizeof(v)) {
+		/* As 32-bit programs have it. */
+		memcpy(v, it->data, sizeof(v));
+		put_timeval(w, v[0], v[1]);
+	} else if (is_time(level, name) && it->len == sizeof(tv)) {
 		memcpy(tv, it->data, sizeof(tv));
-		buf_fmt(w->b,
-			w->json ? "{\"sec\":%lld,\"usec\":%lld}"
-				: "{tv_sec=%lld, tv_usec=%lld}",
-			(long long)tv[0], (long long)tv[1]);
+		put_timeval(w, tv[0], tv[1]);
 	} else if (level == SOL_SOCKET && name == SO_LINGER &&
 		it->len == sizeof(v)) {
 		memcpy(v, it->data, sizeof(v));

@@ -45,6 +45,26 @@ peek(pid_t tid, uint64_t addr, void *to, size_t n)
 	return got;
 }
 
+/*
+ * A pointer, a long and a size_t are each a word, and an int before one of
+ * them takes as much: a struct iovec is two, a struct msghdr seven (the name's
+ * length and the flags are the lower half of theirs), a struct mmsghdr eight.
+ */
+size_t
+peek_words(struct tracee *t, uint64_t addr, uint64_t *to, size_t n)
+{
+	uint32_t half[6 * MAX_IOV];
+
+	if (t->abi.word == 8)
+		return peek(t->tid, addr, to, 8 * n) / 8;
+	if (n > sizeof(half) / 4)
+		n = sizeof(half) / 4;
+	n = peek(t->tid, addr, half, 4 * n) / 4;
+	for (size_t i = 0; i < n; i++)
+		to[i] = half[i];
+	return n;
+}
+
 unsigned
 peek_nargs(int nr)
 {
@@ -54,8 +74,6 @@ peek_nargs(int nr)
 	case SYS_pselect6:
 	case SYS_splice:
 	case SYS_copy_file_range:
-	case SYS_preadv2:
-	case SYS_pwritev2:
 	case SYS_epoll_pwait2:
 	case SYS_io_uring_enter:
 		return nr == SYS_epoll_pwait2 ? 5 : 6;
@@ -63,6 +81,8 @@ peek_nargs(int nr)
 	case SYS_getsockopt:
 	case SYS_recvmmsg:
 	case SYS_epoll_pwait:
+	case SYS_preadv2:
+	case SYS_pwritev2:
 #ifdef SYS_poll
 	case SYS_select:
 #endif
@@ -202,58 +222,70 @@ data(struct tracee *t, unsigned arg, uint64_t at, uint64_t len)
 static unsigned
 slices(struct tracee *t, unsigned arg, uint64_t at, uint64_t n, int64_t moved)
 {
-	uint64_t lens[MAX_IOV];
-	struct iovec iov[MAX_IOV];
+	uint64_t lens[MAX_IOV], iov[MAX_IOV][2];
 	char buf[1024];
 	size_t got = 0, room = tracer.data < 1024 ? tracer.data : 1024;
 	unsigned items;
 
 	if (n > MAX_IOV)
 		n = MAX_IOV;
-	n = peek(t->tid, at, iov, n * sizeof(*iov)) / sizeof(*iov);
+	n = peek_words(t, at, iov[0], n * 2) / 2;
 	if (!n)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		lens[i] = iov[i].iov_len;
+		lens[i] = iov[i][1];
 	items = add(TRACE_ITEM_IOV, arg, lens, n * sizeof(*lens));
 	if (moved >= 0 && (size_t)moved < room)
 		room = moved;
 	for (size_t i = 0; i < n && got < room && moved > 0; i++) {
-		size_t k = iov[i].iov_len < room - got ? iov[i].iov_len
-						       : room - got;
+		size_t k = lens[i] < room - got ? lens[i] : room - got;
 
-		got += peek(t->tid, (uintptr_t)iov[i].iov_base, buf + got, k);
+		got += peek(t->tid, iov[i][0], buf + got, k);
 	}
 	if (got)
 		items += add(TRACE_ITEM_DATA, arg, buf, got);
 	return items;
 }
 
+/* The words of a struct msghdr. */
+enum {
+	MSG_NAME,
+	MSG_NAMELEN,
+	MSG_IOV,
+	MSG_IOVLEN,
+	MSG_CONTROL,
+	MSG_CONTROLLEN,
+	MSG_FLAGS,
+	MSG_WORDS
+};
+
 size_t
 peek_passed(struct tracee *t, uint64_t msg, int *fds)
 {
 	char buf[CMSG_SPACE(PEEK_FDS * sizeof(int)) + 256];
-	size_t off = 0, len;
-	struct msghdr m;
+	/* A struct cmsghdr: a word, its length, and two ints. */
+	size_t off = 0, len, word = t->abi.word, head = word + 8;
+	uint64_t m[MSG_WORDS];
 
-	if (peek(t->tid, msg, &m, sizeof(m)) < sizeof(m) || !m.msg_control)
+	if (peek_words(t, msg, m, MSG_WORDS) < MSG_WORDS || !m[MSG_CONTROL])
 		return 0;
-	len = m.msg_controllen < sizeof(buf) ? m.msg_controllen : sizeof(buf);
-	len = peek(t->tid, (uintptr_t)m.msg_control, buf, len);
-	while (len - off >= sizeof(struct cmsghdr)) {
-		struct cmsghdr c;
+	len = m[MSG_CONTROLLEN] < sizeof(buf) ? m[MSG_CONTROLLEN] : sizeof(buf);
+	len = peek(t->tid, m[MSG_CONTROL], buf, len);
+	while (len - off >= head) {
+		uint64_t n = 0;
+		int what[2];
 
-		memcpy(&c, buf + off, sizeof(c));
-		if (c.cmsg_len < CMSG_LEN(0) || c.cmsg_len > len - off)
+		memcpy(&n, buf + off, word);
+		memcpy(what, buf + off + word, sizeof(what));
+		if (n < head || n > len - off)
 			break;
-		if (c.cmsg_level == SOL_SOCKET && c.cmsg_type == SCM_RIGHTS) {
-			size_t n = (c.cmsg_len - CMSG_LEN(0)) / sizeof(*fds);
-
+		if (what[0] == SOL_SOCKET && what[1] == SCM_RIGHTS) {
+			n = (n - head) / sizeof(*fds);
 			n = n < PEEK_FDS ? n : PEEK_FDS;
-			memcpy(fds, buf + off + CMSG_LEN(0), n * sizeof(*fds));
+			memcpy(fds, buf + off + head, n * sizeof(*fds));
 			return n;
 		}
-		off += CMSG_ALIGN(c.cmsg_len);
+		off += (n + word - 1) & ~(word - 1);
 		if (off > len)
 			break;
 	}
@@ -264,19 +296,36 @@ static unsigned
 message(struct tracee *t, unsigned arg, uint64_t at, int64_t moved, bool in)
 {
 	int fds[PEEK_FDS];
-	struct msghdr m;
+	uint64_t m[MSG_WORDS];
 	unsigned items = 0;
 	size_t n;
 
-	if (peek(t->tid, at, &m, sizeof(m)) < sizeof(m))
+	if (peek_words(t, at, m, MSG_WORDS) < MSG_WORDS)
 		return 0;
-	if (m.msg_name && m.msg_namelen && (moved >= 0 || !in))
-		items += address(t, arg, (uintptr_t)m.msg_name, m.msg_namelen);
-	items += slices(t, arg, (uintptr_t)m.msg_iov, m.msg_iovlen, moved);
+	m[MSG_NAMELEN] = (socklen_t)m[MSG_NAMELEN];
+	if (m[MSG_NAME] && m[MSG_NAMELEN] && (moved >= 0 || !in))
+		items += address(t, arg, m[MSG_NAME], m[MSG_NAMELEN]);
+	items += slices(t, arg, m[MSG_IOV], m[MSG_IOVLEN], moved);
 	n = moved >= 0 || !in ? peek_passed(t, at, fds) : 0;
 	if (n)
 		items += add(TRACE_ITEM_FDS, arg, fds, n * sizeof(*fds));
 	return items;
+}
+
+/* Of several messages, those that were moved: their lengths. */
+static unsigned
+messages(struct tracee *t, unsigned arg, uint64_t at, int64_t moved)
+{
+	uint64_t m[MSG_WORDS + 1], lens[MAX_IOV];
+	size_t n = 0;
+
+	for (; n < MAX_IOV && (int64_t)n < moved; n++) {
+		if (peek_words(t, at, m, MSG_WORDS + 1) < MSG_WORDS + 1)
+			break;
+		lens[n] = (uint32_t)m[MSG_WORDS];
+		at += (MSG_WORDS + 1) * t->abi.word;
+	}
+	return n ? add(TRACE_ITEM_IOV, arg, lens, n * sizeof(*lens)) : 0;
 }
 
 static void
@@ -321,14 +370,12 @@ read_sets(struct tracee *t, const uint64_t *args, unsigned char (*sets)[128])
 			peek(t->tid, args[k], sets[k - 1], (n + 63) / 64 * 8);
 }
 
-/* select writes its answer over the question: asked for at the entry. */
-void
+static void
 peek_sets(struct tracee *t, struct tcall *c)
 {
 	unsigned char sets[3][128];
 
 	read_sets(t, c->args, sets);
-	c->nsets = 0;
 	for (int fd = 0; fd < 1024 && c->nsets < MAX_POLL; fd++) {
 		struct trace_poll p = {0};
 
@@ -389,18 +436,60 @@ epoll_many(struct tracee *t, const uint64_t *args, int64_t ret)
 	return n ? add(TRACE_ITEM_EPOLL, 1, l, n * sizeof(*l)) : 0;
 }
 
-static unsigned
-time_out(struct tracee *t, unsigned arg, uint64_t at, uint64_t scale)
+/* A timespec, or a timeval with its scale of 1000. */
+static void
+peek_time(struct tracee *t, struct tcall *c, uint64_t at, int scale)
 {
-	struct timespec ts; /* or a timeval: the same two words */
-	int64_t ns = -1;
+	int64_t ts[2];
+	int32_t half[2];
+	size_t size = 2 * t->abi.time;
+	void *to = size == sizeof(half) ? (void *)half : ts;
 
-	if (at) {
-		if (peek(t->tid, at, &ts, sizeof(ts)) < sizeof(ts))
-			return 0;
-		ns = ts.tv_sec * 1000000000 + ts.tv_nsec * (int64_t)scale;
+	c->timed = !at || peek(t->tid, at, to, size) == size;
+	c->time_out = -1;
+	if (!at || !c->timed)
+		return;
+	if (to == half) {
+		ts[0] = half[0];
+		ts[1] = half[1];
 	}
-	return add(TRACE_ITEM_TIME, arg, &ns, sizeof(ns));
+	c->time_out = ts[0] * 1000000000 + ts[1] * scale;
+}
+
+void
+peek_entry(struct tracee *t, struct tcall *c)
+{
+	c->nsets = 0;
+	c->timed = false;
+	switch (c->nr) {
+	case SYS_pselect6:
+		peek_sets(t, c);
+		peek_time(t, c, c->args[4], 1);
+		break;
+#ifdef SYS_poll
+	case SYS_select:
+		peek_sets(t, c);
+		peek_time(t, c, c->args[4], 1000);
+		break;
+#endif
+	case SYS_ppoll:
+		peek_time(t, c, c->args[2], 1);
+		break;
+	case SYS_recvmmsg:
+		peek_time(t, c, c->args[4], 1);
+		break;
+	case SYS_epoll_pwait2:
+		peek_time(t, c, c->args[3], 1);
+		break;
+	}
+}
+
+static unsigned
+time_out(const struct tcall *c, unsigned arg)
+{
+	return c->timed
+		? add(TRACE_ITEM_TIME, arg, &c->time_out, sizeof(c->time_out))
+		: 0;
 }
 
 static unsigned
@@ -465,6 +554,10 @@ peek_items(struct tracee *t, struct tcall *c, int64_t ret)
 		return message(t, 1, a[1], 1 << 30, false);
 	case SYS_recvmsg:
 		return message(t, 1, a[1], ret, true);
+	case SYS_sendmmsg:
+		return messages(t, 1, a[1], ret);
+	case SYS_recvmmsg:
+		return messages(t, 1, a[1], ret) + time_out(c, 4);
 	case SYS_setsockopt:
 		return option_value(t, a, ret, false);
 	case SYS_getsockopt:
@@ -477,22 +570,21 @@ peek_items(struct tracee *t, struct tcall *c, int64_t ret)
 #endif
 		return ret < 0 ? 0 : two_fds(t, 0, a[0]);
 	case SYS_ppoll:
-		return poll_set(t, a[0], a[1], ret > 0) +
-			time_out(t, 2, a[2], 1);
+		return poll_set(t, a[0], a[1], ret > 0) + time_out(c, 2);
 	case SYS_pselect6:
-		return select_set(t, c, ret) + time_out(t, 4, a[4], 1);
+		return select_set(t, c, ret) + time_out(c, 4);
 #ifdef SYS_poll
 	case SYS_poll:
 		return poll_set(t, a[0], a[1], ret > 0);
 	case SYS_select:
-		return select_set(t, c, ret) + time_out(t, 4, a[4], 1000);
+		return select_set(t, c, ret) + time_out(c, 4);
 	case SYS_epoll_wait:
 		return epoll_many(t, a, ret);
 #endif
 	case SYS_epoll_pwait:
 		return epoll_many(t, a, ret);
 	case SYS_epoll_pwait2:
-		return epoll_many(t, a, ret) + time_out(t, 3, a[3], 1);
+		return epoll_many(t, a, ret) + time_out(c, 3);
 	case SYS_epoll_ctl:
 		return epoll_one(t, a);
 	}

@@ -251,12 +251,15 @@ machine_name(unsigned machine)
 	return "another machine";
 }
 
-/* It runs here, and not by an emulator, which makes the machine's own calls. */
+/*
+ * It runs here, and not by an emulator, which makes the machine's own calls;
+ * and those that it makes are not known, as i386's are: x32.
+ */
 static bool
 other_abi(unsigned machine)
 {
 #if defined(__x86_64__)
-	return machine == EM_386 || machine == EM_X86_64;
+	return machine == EM_X86_64;
 #elif defined(__aarch64__)
 	return machine == EM_ARM;
 #else
@@ -344,6 +347,8 @@ explain(struct trace_program *p)
 			now = "its calls are not seen, by ptrace neither, and "
 			      "under Kmap its connections stay on TCP; build "
 			      "it for 64 bits to change that";
+		else if (p->machine == EM_386)
+			help = "; build it for 64 bits to change that";
 		break;
 	case TRACE_SETUID:
 	case TRACE_SETGID:

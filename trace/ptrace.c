@@ -337,6 +337,7 @@ adopt(struct tracee *t)
 		im = new_image(tgid, ppid);
 		/* A child is at work in its parent's program. */
 		im->program = !tracer.verify;
+		im->i386 = i386_program(t);
 		if (some_thread_of(ppid, &parent)) {
 			im->program = parent->program;
 			im->recorded = parent->recorded;
@@ -441,6 +442,43 @@ poll_endpoints(struct tracee *t, const struct tcall *c)
 	}
 }
 
+/* Our number for the call, or -1; what it points to is laid out as t->abi
+ * says. */
+static int
+abi_call(struct tracee *t, const struct __ptrace_syscall_info *info,
+	uint64_t *args)
+{
+	t->own_nr = (int)info->entry.nr;
+	t->abi = (struct abi){sizeof(long), sizeof(long)};
+#ifdef __x86_64__
+	if (info->arch == AUDIT_ARCH_I386)
+		return i386_call(t, t->own_nr, args);
+#endif
+#ifdef TRACER_ARCH
+	/* --attach: other ABIs have other numbers, and structures. */
+	if (info->arch != TRACER_ARCH)
+		return -1;
+#endif
+	return t->own_nr;
+}
+
+/* The call and its arguments, which are those of the function of its name. */
+static int
+call_of(struct tracee *t, const struct __ptrace_syscall_info *info,
+	uint64_t *args)
+{
+	int nr;
+
+	/* entry and seccomp begin alike */
+	for (int i = 0; i < 6; i++)
+		args[i] = info->entry.args[i];
+	nr = abi_call(t, info, args);
+	/* The kernel takes an offset in two halves, the upper is unused. */
+	if (nr == SYS_preadv2 || nr == SYS_pwritev2)
+		args[4] = args[5];
+	return nr;
+}
+
 static void
 enter(struct tracee *t, const struct __ptrace_syscall_info *info, int nr,
 	const uint64_t *args, enum wire_seen seen, uint32_t name)
@@ -458,17 +496,12 @@ enter(struct tracee *t, const struct __ptrace_syscall_info *info, int nr,
 	c->sp = info->stack_pointer;
 	c->seen = seen;
 	c->name = name;
-	c->nframes = c->nsets = 0;
+	c->nframes = 0;
 	unwind_stack(t, c);
 	tracer_announce(t->image);
 	c->ep = c->fd >= 0 ? fds_endpoint(t, c->fd) : 0;
 	poll_endpoints(t, c);
-	if (nr == SYS_pselect6
-#ifdef SYS_poll
-		|| nr == SYS_select
-#endif
-	)
-		peek_sets(t, c);
+	peek_entry(t, c);
 	fds_entry(t, nr, args);
 	c->t = tracer_now();
 }
@@ -499,6 +532,7 @@ on_entry(struct tracee *t)
 	struct __ptrace_syscall_info info;
 	uint64_t args[6];
 	uint32_t inside;
+	bool other;
 	int nr;
 
 	t->in_syscall = true;
@@ -506,18 +540,11 @@ on_entry(struct tracee *t)
 		return;
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) <= 0)
 		return;
-#ifdef TRACER_ARCH
-	/* --attach: other ABIs have other numbers, and structures. */
-	if (info.arch != TRACER_ARCH)
-		return;
-#endif
-	/* entry and seccomp begin alike */
-	nr = (int)info.entry.nr;
-	for (int i = 0; i < 6; i++)
-		args[i] = info.entry.args[i];
+	nr = call_of(t, &info, args);
 	if (!verify_watched(nr))
 		return;
-	inside = tracer.verify ? verify_inside(t) : KT_OUTSIDE;
+	other = t->abi.word != sizeof(long);
+	inside = tracer.verify && !other ? verify_inside(t) : KT_OUTSIDE;
 	if (inside == KT_OWN) {
 		t->last = -1;
 		return;
@@ -541,9 +568,10 @@ on_entry(struct tracee *t)
 	}
 	tracer.counts[nr].network++;
 	enter(t, &info, nr, args,
-		inside != KT_OUTSIDE	     ? WIRE_WITHIN
-			: t->image->recorded ? WIRE_PASSED_BY
-					     : WIRE_NO_RECORDER,
+		other			       ? WIRE_I386
+			: inside != KT_OUTSIDE ? WIRE_WITHIN
+			: t->image->recorded   ? WIRE_PASSED_BY
+					       : WIRE_NO_RECORDER,
 		inside);
 }
 
@@ -577,6 +605,9 @@ on_exec(struct tracee *t)
 	im = new_image(t->tid, ppid);
 	im->users = 1;
 	im->program = true;
+	im->i386 = i386_program(t);
+	if (im->i386 && tracer.verify)
+		i386_exec(t);
 	tracer.program = true;
 	if (tracer.region)
 		im->above = a_load(&tracer.region->processes);
@@ -646,14 +677,10 @@ on_exit_event(struct tracee *t)
 {
 #ifdef __x86_64__
 	struct user_regs_struct regs;
-	struct iovec {
-		void *base;
-		size_t len;
-	} iov = {&regs, sizeof(regs)};
 
-	if (t->last >= 0 &&
-		!ptrace(PTRACE_GETREGSET, t->tid, 1 /* NT_PRSTATUS */, &iov) &&
-		(int)regs.orig_rax == t->last) {
+	/* In our form, whatever the thread runs. */
+	if (t->last >= 0 && !ptrace(PTRACE_GETREGS, t->tid, 0, &regs) &&
+		(int)regs.orig_rax == t->own_nr) {
 		tracer.counts[t->last].calls--;
 		tracer.counted = true;
 	}

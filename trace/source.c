@@ -613,7 +613,7 @@ explain(const struct trace_process *p, const struct wire_call *w,
 		c->escape = TRACE_URING;
 		return;
 	}
-	for (; k < w->nframes; k++) {
+	for (; k < w->nframes && w->seen != WIRE_I386; k++) {
 		const struct trace_symbol *s = trace_symbol_at(p, frames[k]);
 
 		if (!is_libc(s->module) || is_musl(s->module))

@@ -8,6 +8,7 @@
  *	attach.c	taking a running program, letting it go
  *	fds.c		what the fds of the program are
  *	peek.c		what stands behind the arguments of a call
+ *	i386.c		the calls of 32-bit code
  *	unwind.c	stacks, modules
  */
 #ifndef KMAP_TRACE_TRACER_H
@@ -32,6 +33,9 @@
 #define TRACER_ARCH AUDIT_ARCH_AARCH64
 #endif
 
+#define RECORDER "libkmaptrace.so"
+/* Numbers that a filter stops at: its jumps go 255 instructions far. */
+#define WATCHED_MOST 250
 #define TRACER_NRS 512 /* system calls that are counted; all of x86-64's */
 
 /* A file descriptor of the program, as far as it was looked at. */
@@ -57,6 +61,7 @@ struct image {
 	unsigned users; /* threads that run it */
 	bool program; /* an exec was seen, or it was attached to */
 	bool recorded; /* libkmaptrace.so is mapped */
+	bool i386; /* 32-bit code */
 	bool announced;
 	uint32_t above; /* its rings have numbers of images above this */
 	uint64_t pidns;
@@ -66,6 +71,12 @@ struct image {
 	struct range *code; /* what has been told, by start */
 	size_t ncode;
 	void *as, *upt; /* libunwind's */
+};
+
+/* How the call that a thread is in lays out its memory: bytes. */
+struct abi {
+	uint8_t word; /* of a pointer, a long, a size_t */
+	uint8_t time; /* of each half of a timespec or timeval */
 };
 
 /* A system call under way. */
@@ -79,6 +90,8 @@ struct tcall {
 	uint32_t ep;
 	size_t nsets; /* select: what was asked for */
 	struct trace_poll sets[64];
+	bool timed; /* its time-out could be read: ns, -1 for ever */
+	int64_t time_out;
 	size_t nframes;
 	uint64_t frames[128];
 };
@@ -90,7 +103,9 @@ struct tracee {
 	struct kt_ring *ring;
 	bool waits; /* stopped at birth, its maker has not told of it yet */
 	bool in_syscall; /* --attach: between entry and exit */
+	struct abi abi;
 	int last; /* the call it entered last and may be in, or -1 */
+	int own_nr; /* that call's number in the program's own ABI */
 	struct tcall *call; /* NULL until the first */
 };
 
@@ -159,7 +174,10 @@ bool fds_call_network(struct tracee *t, int nr, const uint64_t *args);
 /* peek.c */
 /* How many bytes could be read, from the start. */
 size_t peek(pid_t tid, uint64_t addr, void *to, size_t n);
-void peek_sets(struct tracee *t, struct tcall *c);
+/* The same of words of the call's ABI; how many words. */
+size_t peek_words(struct tracee *t, uint64_t addr, uint64_t *to, size_t n);
+/* What the kernel writes over, before it does: sets, a time-out. */
+void peek_entry(struct tracee *t, struct tcall *c);
 /* The descriptors that a message (struct msghdr) brought: their number. */
 #define PEEK_FDS 253 /* SCM_MAX_FD */
 size_t peek_passed(struct tracee *t, uint64_t msg, int *fds);
@@ -168,6 +186,16 @@ unsigned peek_items(struct tracee *t, struct tcall *c, int64_t ret);
 unsigned peek_nargs(int nr);
 /* "127.0.0.1:80" … as in struct trace_endpoint; size 112. */
 void peek_address(char *text, const void *sa, size_t len);
+
+/* i386.c */
+/* The n numbers that the filter stops at. */
+const int *i386_watched(size_t *n);
+/* Our number for that call, and the arguments as ours has them; sets t->abi.
+ * -1: it is not watched. */
+int i386_call(struct tracee *t, int nr, uint64_t *args);
+bool i386_program(const struct tracee *t);
+/* At the stop after exec: the loader does not see the recorder. */
+void i386_exec(struct tracee *t);
 
 /* unwind.c */
 void unwind_stack(struct tracee *t, struct tcall *c);

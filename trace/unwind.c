@@ -258,7 +258,7 @@ is_recorder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash && !strncmp(slash + 1, "libkmaptrace.so", 15);
+	return slash && !strncmp(slash + 1, RECORDER, strlen(RECORDER));
 }
 
 /* Reads /proc/PID/maps and tells what code there is. */
@@ -266,7 +266,7 @@ void
 unwind_modules(struct image *im)
 {
 	struct wire_modules head = {.image = im->id};
-	char name[64], *line = NULL, last[4096] = "";
+	char name[64], *line = NULL, last[4096] = "", vdso[] = "[vdso32]";
 	uint64_t file = 0;
 	bool first = false;
 	size_t room = 0, size = 0;
@@ -308,6 +308,9 @@ unwind_modules(struct image *im)
 			im->recorded = true;
 		if (*path == '[' && strcmp(path, "[vdso]"))
 			*path = 0; /* [stack], [heap], [anon:jit] */
+		/* "[vdso]" is like our own, with the same names. */
+		if (*path == '[' && im->i386)
+			path = vdso;
 		{
 			struct wire_module m = {start, end,
 				*path == '/' ? file : start, strlen(path) + 1,
@@ -340,7 +343,8 @@ prepare(struct tracee *t)
 
 /*
  * The return addresses of a thread that stopped in a call: the first is the
- * address after its syscall instruction.
+ * address after its syscall instruction. libunwind knows this machine's
+ * frames, not those of 32-bit programs: of them it is all.
  */
 void
 unwind_stack(struct tracee *t, struct tcall *c)
@@ -359,7 +363,8 @@ unwind_stack(struct tracee *t, struct tcall *c)
 	if (max > sizeof(c->frames) / sizeof(c->frames[0]))
 		max = sizeof(c->frames) / sizeof(c->frames[0]);
 	c->frames[c->nframes++] = c->pc;
-	if (ptrace(PTRACE_GETREGSET, t->tid, NT_PRSTATUS, &iov) == 0 &&
+	if (!t->image->i386 &&
+		ptrace(PTRACE_GETREGSET, t->tid, NT_PRSTATUS, &iov) == 0 &&
 		prepare(t)) {
 		now.thread = t;
 		forget_pages();

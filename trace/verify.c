@@ -95,28 +95,48 @@ verify_watched(int nr)
 	return nr >= 0 && nr < TRACER_NRS && yes[nr];
 }
 
+#ifdef TRACER_ARCH
+static struct sock_filter
+load(size_t at)
+{
+	return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at);
+}
+
+/* The calls of one ABI: those in the list stop, the others do not. */
+static struct sock_filter *
+stop_at(struct sock_filter *c, unsigned arch, const int *list, size_t n)
+{
+	*c++ = load(offsetof(struct seccomp_data, arch));
+	*c++ = (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JEQ | BPF_K, arch, 0, n + 3);
+	*c++ = load(offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < n; i++)
+		*c++ = (struct sock_filter)BPF_JUMP(
+			BPF_JMP | BPF_JEQ | BPF_K, (unsigned)list[i], n - i, 0);
+	*c++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	*c++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+	return c;
+}
+#endif
+
 /*
  * seccomp(2): without CAP_SYS_ADMIN it wants no_new_privs. Calls of other
- * ABIs (32-bit code, x32) pass unseen.
+ * ABIs (x32) pass unseen.
  */
 int
 verify_filter(void)
 {
 #ifdef TRACER_ARCH
-	struct sock_filter code[WATCHED + 6], *c = code;
+	struct sock_filter code[2 * 256], *c = code;
 	struct sock_fprog prog = {.filter = code};
+	size_t n;
+	const int *i386 = i386_watched(&n);
 
-	*c++ = (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	*c++ = (struct sock_filter)BPF_JUMP(
-		BPF_JMP | BPF_JEQ | BPF_K, TRACER_ARCH, 0, WATCHED + 1);
-	*c++ = (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < WATCHED; i++)
-		*c++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-			(unsigned)watched[i], WATCHED - i, 0);
+	_Static_assert(WATCHED <= WATCHED_MOST, "jumps are too long");
+	c = stop_at(c, TRACER_ARCH, watched, WATCHED);
+	if (n)
+		c = stop_at(c, AUDIT_ARCH_I386, i386, n);
 	*c++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	*c++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
 	prog.len = c - code;
 	if (!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
 		return 0;

@@ -66,6 +66,7 @@ enum wire_seen {
 	WIRE_NO_RECORDER,
 	WIRE_PASSED_BY, /* it was in no recorded function */
 	WIRE_WITHIN, /* in one that does more than this call: fflush … */
+	WIRE_I386, /* 32-bit code: no recorder can be in front of it */
 };
 
 struct wire_call {
