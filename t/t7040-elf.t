@@ -100,7 +100,7 @@ expect()
 }
 
 [ "$(uname -m)" = x86_64 ] || skip_all "call sites are decoded on x86-64 only"
-plan 47
+plan 50
 
 hard="-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -w"
 i=0
@@ -204,8 +204,16 @@ fi
 if "$CC" -m32 -O1 -w -o m32 one.c 2>/dev/null; then
 	part "i386" "$(look ./m32)" \
 		'*is a 32-bit program for i386,*it is traced by ptrace instead*'
+	at=0x$(readelf -sW m32 | awk '$8 == "helper" { print $2 }')
+	same "i386: its symbols" "$("$LOOK" symbol m32 $((at + 5)))" \
+		"m32!helper+0x5"
+	ok "i386: damaged in many ways" "$LOOK" damage m32 6000
+	strip m32
+	ok "i386: and without symbols" "$LOOK" damage m32 6000
 else
-	lacking "no libc for 32 bits here" i386
+	for c in 1 2 3 4; do
+		lacking "no libc for 32 bits here" i386
+	done
 fi
 printf '\t.globl _start\n_start:\n' >x32.s
 if "$CC" -mx32 -nostdlib -static -o x32 x32.s 2>/dev/null; then

@@ -18,7 +18,7 @@ strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
 	bail_out "it does not link statically"
 ./i386 wait </dev/null >out 2>&1
 [ $? = 42 ] || skip_all "this kernel runs no 32-bit programs"
-plan 33
+plan 36
 
 # What the kernel has other names for, and strace shows.
 calls='socket|socketpair|bind|listen|connect|accept4?|shutdown|getsockname'
@@ -83,6 +83,9 @@ is "$(grep '"type":"call"' log | grep -vc '"escape":"inline"')" 0 \
 like "$(<text)" '!sendto\(4<[^>]*>, "old send", 8, 0, NULL, 0\) = 8' "as text"
 like "$(<text)" '!select\(6, \[5.*\], \[4.*\], NULL, \{tv_sec=0, tv_usec=3000\}\)' \
 	"its time-out as it was asked for"
+like "$(grep -A9 -m1 '^!bind' text | tr '\n' ' ')" \
+	"vdso32.*libc.so.6!syscall.*i386!sub.*i386!main.*libc_start.*i386!_start" \
+	"its stacks"
 like "$(<sum)" "sendto" "in the summary"
 ok "there is a table" "$trace" --check t.kmap
 is "$(grep -c '^decision = "emulate"' t.kmap)" 0 "nothing of it moves"
@@ -93,6 +96,19 @@ like "$(grep -A5 '^\[\[endpoint' t.kmap)" 'role = "connect"' \
 is "$?" 42 "static: its exit status"
 ok "static: its output" cmp out out.plain
 is "$("$PYTHON" "$srcdir/trace/i386.py" log 2>&1)" "" "static: what the calls are"
+
+like "$(grep 'call = "bind"' t.kmap)" 'static!sub.*static!main' \
+	"static: its stacks"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	chmod 755 .
+	mkdir -m 777 other
+	(cd other && setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$trace" -q -ttext -o t.kmap ../i386 all echo hi >out 2>err)
+	like "$(grep -A9 -m1 '^!bind' other/text | tr '\n' ' ')" \
+		"libc.so.6!syscall.*i386!main" "stacks for another user"
+else
+	skip "not root" "stacks for another user"
+fi
 
 ## Between 64-bit programs
 

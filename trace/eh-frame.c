@@ -22,6 +22,7 @@ struct section {
 	const uint8_t *p;
 	uint64_t vaddr;
 	size_t size;
+	size_t pointer; /* bytes */
 };
 
 static bool
@@ -42,6 +43,7 @@ find_section(const struct trace_elf *e, struct section *s)
 			continue;
 		s->p = trace_elf_at(e, h->sh_addr, &left);
 		s->vaddr = h->sh_addr;
+		s->pointer = e->bits / 8;
 		s->size = h->sh_size < left ? h->sh_size : left;
 		return s->p != NULL;
 	}
@@ -64,10 +66,11 @@ uleb(const struct section *s, size_t *at, size_t end, uint64_t *v)
 }
 
 static size_t
-encoded_size(int encoding)
+encoded_size(const struct section *s, int encoding)
 {
 	switch (encoding & 0x0f) {
 	case ABSPTR:
+		return s->pointer;
 	case UDATA8:
 	case SDATA8:
 		return 8;
@@ -116,8 +119,8 @@ cie_encoding(const struct section *s, size_t at)
 			return s->p[at];
 		if (*aug == 'L')
 			at++;
-		else if (*aug == 'P' && encoded_size(s->p[at]))
-			at += 1 + encoded_size(s->p[at]);
+		else if (*aug == 'P' && encoded_size(s, s->p[at]))
+			at += 1 + encoded_size(s, s->p[at]);
 		else
 			return -1;
 	}
@@ -128,7 +131,7 @@ static bool
 fde_start(const struct section *s, size_t at, size_t end, int encoding,
 	uint64_t *start)
 {
-	size_t n = encoded_size(encoding);
+	size_t n = encoded_size(s, encoding);
 	int32_t v4;
 
 	if (!n || end - at < n || (encoding & 0x70 & ~PCREL))

@@ -361,17 +361,83 @@ read_dynamic(struct trace_elf *e, uint64_t off, uint64_t len)
 	return read_versions(e, t.verneed, t.verneednum);
 }
 
+static const Elf64_Shdr *
+section_headers(struct trace_elf *e, const struct header *h)
+{
+	size_t size = e->bits == 64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr);
+	Elf64_Shdr *list;
+
+	if (h->shentsize != size || !h->shnum || h->shnum > MAX_SECTIONS ||
+		!inside(e, h->shoff, (uint64_t)h->shnum * size))
+		return NULL;
+	if (e->bits == 64)
+		return h->shoff % 8 ? NULL : (const void *)(e->map + h->shoff);
+	list = calloc(h->shnum, sizeof(*list));
+	e->wide[TRACE_WIDE_SECTIONS] = list;
+	for (size_t i = 0; list && i < h->shnum; i++) {
+		Elf32_Shdr s;
+
+		memcpy(&s, e->map + h->shoff + i * size, size);
+		list[i] = (Elf64_Shdr){.sh_name = s.sh_name,
+			.sh_type = s.sh_type,
+			.sh_flags = s.sh_flags,
+			.sh_addr = s.sh_addr,
+			.sh_offset = s.sh_offset,
+			.sh_size = s.sh_size,
+			.sh_link = s.sh_link,
+			.sh_info = s.sh_info,
+			.sh_addralign = s.sh_addralign,
+			.sh_entsize = s.sh_entsize};
+	}
+	return list;
+}
+
+/* The symbols of a section that lies in the file; NULL: it cannot be read. */
+static const Elf64_Sym *
+symbols(struct trace_elf *e, const Elf64_Shdr *h, size_t *n)
+{
+	Elf64_Sym *list;
+
+	*n = h->sh_size / sizeof(*list);
+	if (e->bits == 64)
+		return h->sh_offset % 8 ? NULL
+					: (const void *)(e->map + h->sh_offset);
+	*n = h->sh_size / sizeof(Elf32_Sym);
+	list = calloc(*n + 1, sizeof(*list));
+	free(e->wide[TRACE_WIDE_SYMBOLS]);
+	e->wide[TRACE_WIDE_SYMBOLS] = list;
+	for (size_t i = 0; list && i < *n; i++) {
+		Elf32_Sym s;
+
+		memcpy(&s, e->map + h->sh_offset + i * sizeof(s), sizeof(s));
+		list[i] = (Elf64_Sym){.st_name = s.st_name,
+			.st_info = s.st_info,
+			.st_other = s.st_other,
+			.st_shndx = s.st_shndx,
+			.st_value = s.st_value,
+			.st_size = s.st_size};
+	}
+	return list;
+}
+
+/* A stripped 32-bit file's only names are the dynamic ones; of a 64-bit file
+ * those are read elsewhere. */
+static bool
+has_symbols(const struct trace_elf *e, const Elf64_Shdr *s)
+{
+	return s->sh_type == SHT_SYMTAB ||
+		(s->sh_type == SHT_DYNSYM && e->bits == 32);
+}
+
 /* What a stripped file has no more: damage here is no error. */
 static void
 read_sections(struct trace_elf *e, const struct header *h)
 {
-	const Elf64_Shdr *s;
+	const Elf64_Shdr *s = section_headers(e, h);
+	bool all = false;
 
-	if (h->shentsize != sizeof(Elf64_Shdr) || !h->shnum ||
-		h->shnum > MAX_SECTIONS || h->shoff % 8 ||
-		!inside(e, h->shoff, (uint64_t)h->shnum * sizeof(Elf64_Shdr)))
+	if (!s)
 		return;
-	s = (const Elf64_Shdr *)(e->map + h->shoff);
 	e->sections = s;
 	e->nsections = h->shnum;
 	if (h->shstrndx < h->shnum &&
@@ -385,16 +451,19 @@ read_sections(struct trace_elf *e, const struct header *h)
 		if (s[i].sh_type == SHT_NOTE)
 			read_notes(e, s[i].sh_offset, s[i].sh_size,
 				s[i].sh_addralign);
-		if (s[i].sh_type != SHT_SYMTAB || e->symtab ||
-			s[i].sh_link >= h->shnum || s[i].sh_offset % 8 ||
+		if (!has_symbols(e, &s[i]) || all || s[i].sh_link >= h->shnum ||
 			!inside(e, s[i].sh_offset, s[i].sh_size))
 			continue;
 		str = &s[s[i].sh_link];
 		if (str->sh_type != SHT_STRTAB ||
 			!inside(e, str->sh_offset, str->sh_size))
 			continue;
-		e->symtab = (const Elf64_Sym *)(e->map + s[i].sh_offset);
-		e->nsymtab = s[i].sh_size / sizeof(Elf64_Sym);
+		e->symtab = symbols(e, &s[i], &e->nsymtab);
+		if (!e->symtab) {
+			e->nsymtab = 0;
+			continue;
+		}
+		all = s[i].sh_type == SHT_SYMTAB;
 		e->strtab = (const char *)e->map + str->sh_offset;
 		e->strtab_size = str->sh_size;
 	}
@@ -501,6 +570,8 @@ parse(struct trace_elf *e, char *why, size_t why_size)
 	e->interp = "";
 	e->native = e->bits == 64 && e->machine == NATIVE_MACHINE &&
 		e->map[EI_DATA] == ELFDATA2LSB;
+	e->i386 = e->bits == 32 && e->machine == EM_386 &&
+		NATIVE_MACHINE == EM_X86_64 && e->map[EI_DATA] == ELFDATA2LSB;
 	if (!h.phnum)
 		return e->type == ET_REL || e->map[EI_DATA] == ELFDATA2MSB
 			? 0
@@ -550,9 +621,11 @@ parse(struct trace_elf *e, char *why, size_t why_size)
 		}
 	}
 	look_for_go(e);
-	if (!e->native)
+	if (!e->native && !e->i386)
 		return 0;
 	read_sections(e, &h);
+	if (!e->native)
+		return 0;
 	return e->dynamic ? read_dynamic(e, dyn_off, dyn_len) : 0;
 }
 
@@ -618,6 +691,8 @@ out:
 void
 trace_elf_close(struct trace_elf *e)
 {
+	for (int i = 0; i < TRACE_WIDE; i++)
+		free(e->wide[i]);
 	free(e->loads);
 	free(e->slots);
 	free(e->versions);

@@ -40,6 +40,13 @@ struct trace_load {
 	uint32_t flags; /* PF_R, PF_W, PF_X */
 };
 
+/* What is made of a 32-bit file. */
+enum {
+	TRACE_WIDE_SECTIONS,
+	TRACE_WIDE_SYMBOLS,
+	TRACE_WIDE
+};
+
 struct trace_elf {
 	const uint8_t *map;
 	size_t size;
@@ -50,6 +57,8 @@ struct trace_elf {
 	uint64_t entry;
 	bool native; /* the class, byte order and machine of this kmap-trace:
 		      * only then is anything below but interp read */
+	bool i386; /* 32 bits of this machine: sections and symbols are read,
+		    * the latter are the dynamic ones where there are no others */
 	const char *interp; /* of PT_INTERP; "" when there is none */
 	bool dynamic; /* has PT_DYNAMIC */
 	bool go; /* compiled by Go's own compiler */
@@ -76,6 +85,8 @@ struct trace_elf {
 	size_t nsymtab;
 	const char *strtab;
 	size_t strtab_size;
+
+	void *wide[TRACE_WIDE]; /* what is not as wide in the file */
 
 	struct trace_slot *slots; /* by vaddr */
 	size_t nslots;

@@ -10,6 +10,7 @@
  *	peek.c		what stands behind the arguments of a call
  *	i386.c		the calls of 32-bit code
  *	unwind.c	stacks, modules
+ *	unwind32.c	stacks of 32-bit programs
  */
 #ifndef KMAP_TRACE_TRACER_H
 #define KMAP_TRACE_TRACER_H
@@ -201,5 +202,12 @@ void i386_exec(struct tracee *t);
 void unwind_stack(struct tracee *t, struct tcall *c);
 void unwind_modules(struct image *im);
 void unwind_forget(struct image *im);
+/* Where the unwind table's entry for the function at that address lies; 0:
+ * there is none. */
+uint64_t unwind_fde(struct image *im, uint64_t addr);
+
+/* unwind32.c */
+/* The callers of a thread of a 32-bit program: their number. */
+size_t unwind_i386(struct tracee *t, uint64_t *frames, size_t max);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "eh-frame.h"
 
@@ -150,25 +151,41 @@ extern int
 
 static struct range *range_of(const struct image *im, uint64_t addr);
 
+/* A name by which the file that is mapped there can be opened. */
+static bool
+mapped_file(const struct image *im, const struct range *r, char *path,
+	size_t size, struct stat *st)
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/%d/map_files/%jx-%jx", im->pid,
+		(uintmax_t)r->start, (uintmax_t)r->end);
+	snprintf(path, size, "%s", link);
+	if (!stat(path, st))
+		return true;
+	/* To follow it is for root alone; to read it is not. */
+	n = readlink(link, path, size - 1);
+	path[n > 0 ? n : 0] = 0;
+	if (*path == '/' && !stat(path, st))
+		return true;
+	snprintf(path, size, "/proc/%d/exe", im->pid);
+	return !stat(path, st);
+}
+
 /* The table made of a file's .eh_frame; made once for all that map it. */
 static struct frames *
 get_frames(const struct image *im, struct range *r)
 {
-	char path[64], why[64];
+	char path[4096], why[64];
 	struct trace_elf e;
 	struct frames *f;
 	struct stat st;
 
 	if (r->frames)
 		return r->frames;
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%jx-%jx", im->pid,
-		(uintmax_t)r->start, (uintmax_t)r->end);
-	/* Root's alone; a static program is one file anyway. */
-	if (stat(path, &st) < 0) {
-		snprintf(path, sizeof(path), "/proc/%d/exe", im->pid);
-		if (stat(path, &st) < 0)
-			return NULL;
-	}
+	if (!mapped_file(im, r, path, sizeof(path), &st))
+		return NULL;
 	for (f = all_frames; f; f = f->next)
 		if (f->dev == st.st_dev && f->ino == st.st_ino)
 			return r->frames = f;
@@ -209,6 +226,28 @@ find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi,
 	di.u.rti.table_data = OUR_OWN;
 	di.u.rti.table_len = f->n * sizeof(*f->list) / sizeof(unw_word_t);
 	return UNW_OBJ(dwarf_search_unwind_table)(as, ip, &di, pi, need, arg);
+}
+
+uint64_t
+unwind_fde(struct image *im, uint64_t addr)
+{
+	struct range *r = range_of(im, addr);
+	struct frames *f = r ? get_frames(im, r) : NULL;
+	size_t low = 0, high = f ? f->n : 0;
+	uint64_t base;
+
+	if (!high)
+		return 0;
+	base = r->file + f->base;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (base + f->list[mid].start <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low ? base + f->list[low - 1].fde : 0;
 }
 
 static unw_accessors_t accessors = {
@@ -343,8 +382,7 @@ prepare(struct tracee *t)
 
 /*
  * The return addresses of a thread that stopped in a call: the first is the
- * address after its syscall instruction. libunwind knows this machine's
- * frames, not those of 32-bit programs: of them it is all.
+ * address after its syscall instruction.
  */
 void
 unwind_stack(struct tracee *t, struct tcall *c)
@@ -363,8 +401,9 @@ unwind_stack(struct tracee *t, struct tcall *c)
 	if (max > sizeof(c->frames) / sizeof(c->frames[0]))
 		max = sizeof(c->frames) / sizeof(c->frames[0]);
 	c->frames[c->nframes++] = c->pc;
-	if (!t->image->i386 &&
-		ptrace(PTRACE_GETREGSET, t->tid, NT_PRSTATUS, &iov) == 0 &&
+	if (t->image->i386) {
+		c->nframes += unwind_i386(t, c->frames + 1, max - 1);
+	} else if (ptrace(PTRACE_GETREGSET, t->tid, NT_PRSTATUS, &iov) == 0 &&
 		prepare(t)) {
 		now.thread = t;
 		forget_pages();
