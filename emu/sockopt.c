@@ -18,8 +18,8 @@ add_pending(struct kmap_ent *e, void *val, socklen_t len)
 	int v = 0;
 
 	len = len < sizeof(v) ? len : sizeof(v);
-	if (kmap_copy(&v, val, len) != 0 ||
-		kmap_ep_tell(e->ep, -v) != 0 || a_load(&e->ep->pending) == 0)
+	if (kmap_copy(&v, val, len) != 0 || kmap_ep_tell(e->ep, -v) != 0 ||
+		a_load(&e->ep->pending) == 0)
 		return;
 	v = -(int)kmap_ep_tell(e->ep, kmap_ep_error(e->ep));
 	kmap_copy(val, &v, len);
