@@ -39,6 +39,7 @@
 static struct kmap_lock pool_lock;
 static struct kmap_item *item_free;
 static struct kmap_set *set_free;
+kmap_a32 kmap_any_set;
 
 static struct kmap_item *
 item_alloc(void)
@@ -244,9 +245,9 @@ kmap_set_thread_end(void)
 	set_let_go(NULL);
 }
 
-/* An epoll fd is known from now on. */
+/* An epoll fd is known from now on; passed: it was not made here. */
 static void
-set_make(int fd)
+set_make(int fd, bool passed)
 {
 	struct kmap_fdslot *sl = kmap_fdslot_make(fd);
 	struct kmap_set *s, *none = NULL;
@@ -254,8 +255,13 @@ set_make(int fd)
 	if (sl == NULL || atomic_load(&sl->set) != NULL)
 		return;
 	s = set_alloc(fd);
-	if (s != NULL && !a_cas(&sl->set, none, s))
+	if (s == NULL)
+		return;
+	a_store(&s->passed, passed ? 1u : 0u);
+	if (!a_cas(&sl->set, none, s))
 		kmap_set_drop(s);
+	else if (a_load(&kmap_any_set) == 0)
+		a_store(&kmap_any_set, 1u);
 }
 
 void
@@ -366,9 +372,19 @@ struct kmap_set_shm {
 	struct kmap_lock lock;
 	kmap_a32 changed; /* 1: look at all; 2: and take all for new */
 	kmap_a32 sleepers; /* those of children */
+	kmap_a32 tagged; /* as the maker's */
+	kmap_a32 passed;
 };
 
 static void ring_set(struct kmap_set *s);
+
+/* See "passed". */
+static bool
+is_passed(const struct kmap_set *s)
+{
+	return a_load(&s->passed) != 0 ||
+		(kmap_unlikely(s->shm != NULL) && a_load(&s->shm->passed) != 0);
+}
 
 static bool
 others_sleep(const struct kmap_set *s)
@@ -770,13 +786,15 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 
 	if (it->reg.tagged)
 		return item_tagged_before(it, e);
-	if (s->forked)
+	if (s->forked || is_passed(s))
 		return false;
 	if (a_load(&s->tagged) == 0) {
 		if (s->shm == NULL)
 			base_choose(s);
 		a_store_rel(&s->tagged, 1u);
 	}
+	if (s->shm != NULL)
+		a_store(&s->shm->tagged, 1u);
 	if (!attach(s, bell_of(e)))
 		return false;
 	if (!fresh && (it->reg.events & EPOLLONESHOT)) {
@@ -822,23 +840,38 @@ item_tag(struct kmap_item *it, struct kmap_ent *e)
 	return item_tag_as(it, e, false);
 }
 
-/* Back to the application's own registration. */
+/* The application's own registration anew, which tells of what holds now. */
 static void
-item_untag(struct kmap_item *it)
+item_anew(struct kmap_item *it)
 {
 	/* A spent one stays so, but for the end of the connection. */
 	struct epoll_event ev = {.data.u64 = it->reg.data,
 		.events = it->reg.fired ? it->reg.events & FLAGS
 					: it->reg.events};
+	int op = EPOLL_CTL_MOD;
 
+	if (it->reg.exclusive) {
+		/* EPOLLEXCLUSIVE refuses MOD. */
+		kmap_sys_epoll_ctl(it->set->fd, EPOLL_CTL_DEL, it->fd, NULL);
+		op = EPOLL_CTL_ADD;
+	}
+	kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
+}
+
+/* Back to the application's own registration. */
+static void
+item_untag(struct kmap_item *it)
+{
 	if (!it->reg.tagged)
 		return;
 	hot_remove(it);
 	shown_as(it, KMAP_PUB_UNWATCHED);
 	it->reg.tagged = false;
 	it->ent = NULL;
-	kmap_sys_epoll_ctl(it->set->fd,
-		it->reg.active ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, it->fd, &ev);
+	if (it->reg.active)
+		item_anew(it);
+	else
+		kmap_sys_epoll_ctl(it->set->fd, EPOLL_CTL_DEL, it->fd, NULL);
 }
 
 /* ---- from the fd table ---- */
@@ -1036,9 +1069,14 @@ set_fork(struct kmap_set *s)
 	kmap_lock(&s->lock);
 	if (a_load(&s->tagged) == 0)
 		base_choose(s);
-	attach_bell(s);
+	if (!is_passed(s))
+		attach_bell(s);
 	s->shm = kmap_sys_mmap(KMAP_PAGE, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1);
+	if (s->shm != NULL) {
+		a_store(&s->shm->tagged, a_load(&s->tagged));
+		a_store(&s->shm->passed, a_load(&s->passed));
+	}
 	kmap_unlock(&s->lock);
 }
 
@@ -1788,7 +1826,8 @@ stash_take(struct kmap_set *s, uint64_t data)
 bool
 kmap_set_concerns(struct kmap_set *s)
 {
-	return a_load_acq(&s->tagged) != 0 || s->nnested != 0;
+	return (a_load_acq(&s->tagged) != 0 && !is_passed(s)) ||
+		s->nnested != 0;
 }
 
 void
@@ -1810,7 +1849,8 @@ kmap_set_watch(struct kmap_set *s)
 		a_store(&s->watched, 1u);
 	if (kmap_unlikely(s->nnested != 0))
 		limit = nested_watch(s);
-	if (a_load(&s->tagged) == 0)
+	/* What is taken of a passed one's is taken from others. */
+	if (a_load(&s->tagged) == 0 || is_passed(s))
 		return limit;
 	own_bells_take(s);
 	set_lock(s);
@@ -1889,6 +1929,166 @@ nested_note(struct kmap_set *s, int fd)
 			return;
 	if (s->nnested < KMAP_NESTED)
 		s->nested[s->nnested++] = fd;
+}
+
+/*
+ * ---- passed: other processes have the set (SCM_RIGHTS, a new image, or it
+ * came from there), and what they know of our tags is nothing. So there are
+ * none in it any more, nor placeholders: what it holds is the application's,
+ * its endpoints are on TCP, and what is added consents no more.
+ */
+
+/* The set's lock is held. What we alone have of the kernel's is told again. */
+static void
+set_give_back(struct kmap_set *s)
+{
+	for (size_t i = 0; i < s->nby_fd; i++)
+		if (s->by_fd[i] != NULL)
+			item_untag(s->by_fd[i]);
+	for (unsigned int k = 0; k < s->nstash; k++)
+		for (size_t i = 0; i < s->nby_fd; i++)
+			if (s->by_fd[i] != NULL && s->by_fd[i]->active &&
+				s->by_fd[i]->data == s->stash[k].data.u64)
+				item_anew(s->by_fd[i]);
+	s->nstash = 0;
+	for (int i = 0; i < KMAP_COMMONS; i++) {
+		if (s->commons[i] >= 0)
+			kmap_sys_epoll_ctl(
+				s->fd, EPOLL_CTL_DEL, s->commons[i], NULL);
+		s->commons[i] = -1;
+	}
+	if (s->bell >= 0)
+		kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, s->bell, NULL);
+}
+
+/* One of the set's that has its tag, or NULL: then the set was given back. */
+static struct kmap_ent *
+set_tagged_one(struct kmap_set *s, int *fd)
+{
+	struct kmap_ent *e = NULL;
+
+	set_lock(s);
+	for (size_t i = (size_t)(*fd + 1); i < s->nby_fd && e == NULL; i++) {
+		const struct kmap_item *it = s->by_fd[i];
+
+		if (it != NULL && it->reg.tagged && it->reg.active) {
+			e = it->ent;
+			*fd = (int)i;
+		}
+	}
+	if (e == NULL)
+		set_give_back(s);
+	set_unlock(s);
+	return e;
+}
+
+/* A child has what its family shares, but knows no tag that came since. */
+static int
+set_pass_inherited(struct kmap_set *s)
+{
+	int r = 0;
+
+	if (s->shm == NULL)
+		return 0;
+	set_touch(s);
+	set_lock(s);
+	if (a_load(&s->shm->tagged) != 0 && a_load(&s->shm->passed) == 0)
+		r = -EBUSY;
+	else
+		a_store(&s->shm->passed, 1u);
+	if (r == 0 && s->bell >= 0)
+		kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, s->bell, NULL);
+	set_unlock(s);
+	return r;
+}
+
+static void
+set_passed(struct kmap_set *s, bool down)
+{
+	struct kmap_ent *e;
+	int fd = -1;
+
+	set_lock(s);
+	a_store(&s->passed, 1u);
+	if (s->shm != NULL)
+		a_store(&s->shm->passed, 1u);
+	if (!down)
+		set_give_back(s);
+	set_unlock(s);
+	while (down && (e = set_tagged_one(s, &fd)) != NULL)
+		kmap_go_down(e, fd, KMAP_WHY_PASSED);
+}
+
+/* The library's locks are not held. */
+static int
+set_pass(struct kmap_set *s)
+{
+	int r = 0;
+
+	/* Whoever has it sees what the sets inside it have. */
+	for (unsigned int i = 0; i < s->nnested && r == 0; i++)
+		if (item_of(s, s->nested[i]) != NULL)
+			r = kmap_set_passed_out(s->nested[i]);
+	if (r != 0 || is_passed(s))
+		return r;
+	if (s->forked)
+		return set_pass_inherited(s);
+	set_passed(s, true);
+	return 0;
+}
+
+int
+kmap_set_passed_out(int fd)
+{
+	struct kmap_set *s = kmap_vfork_child() ? NULL : kmap_set_hold(fd);
+	int r;
+
+	if (s == NULL)
+		return 0;
+	r = set_pass(s);
+	kmap_set_drop(s);
+	return r;
+}
+
+void
+kmap_sets_image(void)
+{
+	for (int fd = 0; fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
+		struct kmap_set *s;
+		int fl;
+
+		if (kmap_fdslot(fd) == NULL) {
+			fd |= KMAP_FD_CHUNK - 1;
+			continue;
+		}
+		s = kmap_set_hold(fd);
+		if (s == NULL)
+			continue;
+		fl = kmap_sys_fcntl(fd, F_GETFD, 0);
+		/* An inherited one is its maker's, who goes on with it. */
+		if (fl >= 0 && !(fl & FD_CLOEXEC) && !s->forked &&
+			!is_passed(s))
+			set_passed(s, false);
+		kmap_set_drop(s);
+	}
+}
+
+/* What cannot have a tag where it was added just now has to be on TCP. */
+static void
+added_beyond_us(struct kmap_set *s, int fd)
+{
+	struct kmap_ent *e = kmap_fd_ent(fd);
+	struct kmap_item *it;
+	bool untagged;
+
+	if (e == NULL || !kmap_rx_gated(e))
+		return;
+	set_lock(s);
+	it = item_of(s, fd);
+	untagged = it != NULL && it->reg.active && !it->reg.tagged;
+	set_unlock(s);
+	if (untagged)
+		kmap_go_down(e, fd, KMAP_WHY_NO_CONSENT);
 }
 
 static int
@@ -2058,7 +2258,7 @@ static int
 set_born(int fd)
 {
 	if (fd >= 0 && !kmap_vfork_child() && kmap_conf.upgrade != KMAP_NEVER)
-		set_make(fd);
+		set_make(fd, false);
 	return fd;
 }
 
@@ -2231,9 +2431,15 @@ kmap_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 	 * pends on its rings goes to sets by the table's. */
 	if (r != 0)
 		return r;
+	if (op == EPOLL_CTL_ADD && u.set != NULL &&
+		kmap_unlikely(u.set->forked || is_passed(u.set)))
+		added_beyond_us(u.set, fd);
 	if (op == EPOLL_CTL_ADD && (in = kmap_set_hold(fd)) != NULL) {
-		if (u.set != NULL)
+		if (u.set != NULL) {
 			nested_note(u.set, fd);
+			if (is_passed(u.set))
+				set_pass(in);
+		}
 		kmap_set_watch(in);
 		kmap_set_drop(in);
 	}
@@ -2260,7 +2466,8 @@ ctl(struct set_use *u, int ep, int op, int fd, struct epoll_event *ev)
 		r = kmap_ret(kmap_real.epoll_ctl(ep, op, fd, ev));
 		if (r != 0 || op != EPOLL_CTL_ADD)
 			return r;
-		set_make(ep);
+		/* Each that is made here is known from then on. */
+		set_make(ep, true);
 		if ((s = set_enter(u, ep)) == NULL)
 			return r;
 		kmap_lock(&kmap_fdtab_lock);

@@ -227,7 +227,7 @@ kmap_fd_passed_out(int fd)
 		return -EBADF;
 	if (e != NULL)
 		kmap_go_down(e, fd, KMAP_WHY_PASSED);
-	return 0;
+	return kmap_set_passed_out(fd);
 }
 
 /* ---- fork ---- */
@@ -496,6 +496,7 @@ kmap_exec_before(char *const envp[])
 	if (kmap_vfork_child())
 		return envp;
 	kmap_ent_each(before_image, NULL);
+	kmap_sets_image();
 	kmap_stats_write();
 	kmap_ent_each(held_by_others, NULL);
 	kmap_kin_image(true);

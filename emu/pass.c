@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "wait.h"
+
 /*
  * Whether the byte at p can be read. The kernel copies a new mask from
  * where it is told before it looks at what to do with it: EFAULT or EINVAL,
@@ -54,14 +56,15 @@ int
 kmap_pass_out(const struct msghdr *msg)
 {
 	const struct cmsghdr *cm;
+	struct msghdr m;
 
-	if (!kmap_any_upgraded() || !kmap_readable(msg) ||
-		msg->msg_controllen < sizeof(*cm) ||
-		!kmap_readable(msg->msg_control))
+	if ((!kmap_any_upgraded() && !a_load(&kmap_any_set)) ||
+		kmap_copy(&m, msg, sizeof(m)) != 0 ||
+		m.msg_controllen < sizeof(*cm) || !kmap_readable(m.msg_control))
 		return 0;
-	for (cm = msg->msg_control; cm; cm = next(msg, cm)) {
+	for (cm = m.msg_control; cm; cm = next(&m, cm)) {
 		const char *end =
-			(const char *)msg->msg_control + msg->msg_controllen;
+			(const char *)m.msg_control + m.msg_controllen;
 		const unsigned char *data;
 		size_t n = rights(cm, &data);
 

@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <sys/eventfd.h>
 
+#include "wait.h"
+
 /* Everything that puts bytes into an endpoint: the mirror of recv.c. */
 
 static inline ssize_t
@@ -230,8 +232,8 @@ sendmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags)
 	if (kmap_tx_kernel(&c, fd, 0)) {
 		int r = 0;
 
-		for (unsigned int i = 0; i < vlen && !r; i++) {
-			if (!kmap_any_upgraded() || !kmap_readable(&vec[i]))
+		for (unsigned int i = 0; i < vlen && i < IOV_MAX && !r; i++) {
+			if (!kmap_probe(&vec[i]))
 				break;
 			r = kmap_pass_out(&vec[i].msg_hdr);
 		}

@@ -57,6 +57,7 @@ struct kmap_set {
 	kmap_a32 tagged; /* items with a tag, ever: filter */
 	kmap_a32 sleepers;
 	kmap_a32 watched; /* an outer set or poll looks at it */
+	kmap_a32 passed; /* others have it: epoll.c, "passed" */
 	/* Shared with the family since a fork: epoll.c, "forks". */
 	struct kmap_set_shm *shm;
 	bool forked; /* inherited */

@@ -176,6 +176,16 @@ void kmap_items_lost(struct kmap_ent *e);
 bool kmap_items_seen(struct kmap_ent *e);
 /* A send met a full buffer: sets that want EPOLLOUT watch for room. */
 void kmap_items_full(struct kmap_ent *e);
+/*
+ * The epoll set behind fd, if one is, goes to another process: it becomes the
+ * kernel's alone. 0, or -EBUSY: a child cannot do that with one that it
+ * inherited, and that has rings in it. kmap_sets_image: those that a new image
+ * gets.
+ */
+int kmap_set_passed_out(int fd);
+void kmap_sets_image(void);
+/* A set was ever known. */
+extern kmap_a32 kmap_any_set;
 /* Before a fork, with kmap_fdtab_lock; in the child. */
 void kmap_sets_fork(void);
 void kmap_sets_forked(void);

@@ -74,7 +74,8 @@ FAULT_TESTS = \
 	t4160-settings.t \
 	t4170-taken.t \
 	t4180-handover.t \
-	t4190-late.t
+	t4190-late.t \
+	t4200-passed.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)

@@ -1544,6 +1544,37 @@ removes_by_child(struct tw_conn *c, int ep)
 	see(ep, 0);
 }
 
+static void
+adds(struct tw_conn *c, int ep)
+{
+	ctl(ep, ADD, c->fd, IN, 1);
+	see(ep, 0);
+	p_send(c, 10);
+	see(ep, 1000);
+	take(c, 5);
+	see(ep, 0);
+}
+
+/* What has moved, and a child adds to the set that it inherited. */
+CASE(epoll_fork, added_by_child, F_NOUP)
+{
+	struct tw_conn *c = tw_open();
+	int ep = set();
+
+	tw_mid(c);
+	tw_tcp_ok(c);
+	see(ep, 0);
+	in_child(adds, c, ep);
+	see(ep, 0);
+	c->rx += 5;
+	take(c, 100);
+	see(ep, 0);
+	p_send(c, 10);
+	see(ep, 1000);
+	take(c, 100);
+	close(ep);
+}
+
 /* A child that closes what it got leaves the parent's set as it is. */
 CASE(epoll_fork, closes, F_NOUP | F_PROC)
 {

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
@@ -334,6 +336,341 @@ CASE(leave, rights_to_itself, F_TCP)
 	peer_took();
 	goes_on(c);
 	ends(c);
+}
+
+/* ---- an epoll set ---- */
+
+static int
+by_data(const void *a, const void *b)
+{
+	const struct epoll_event *x = a, *y = b;
+
+	return x->data.u64 < y->data.u64 ? -1 : x->data.u64 > y->data.u64;
+}
+
+/* A wait may bring some of what is there before the rest. */
+static void
+see(const char *who, int ep, int n)
+{
+	struct epoll_event ev[8];
+	char s[256] = "";
+	int r = epoll_wait(ep, ev, 8, 0);
+
+	for (int i = 0; i < 50 && r < n; i++)
+		r = epoll_wait(ep, ev, 8, 100);
+	qsort(ev, r < 0 ? 0 : (size_t)r, sizeof *ev, by_data);
+	for (int i = 0; i < r; i++)
+		sprintf(s + strlen(s), " %llx:%s",
+			(unsigned long long)ev[i].data.u64, t_ev(ev[i].events));
+	T("%s sees %d%s", who, r, s);
+}
+
+/*
+ * A process that only waits on a set: twin --watcher. For each byte that comes,
+ * it says how many events it is to see, it looks and answers. from: the set's
+ * number in a process that became this one, or -1: it comes first.
+ */
+int
+tw_watcher_main(int ep)
+{
+	struct tw_conn c;
+	char n;
+
+	if (ep < 0) {
+		if (!taken(0, &c))
+			return 1;
+		ep = c.fd;
+	}
+	while (read(0, &n, 1) == 1) {
+		see("watcher", ep, n);
+		if (write(0, &n, 1) != 1)
+			return 2;
+	}
+	return 0;
+}
+
+static pid_t
+watcher(int *to, bool with_library)
+{
+	int sv[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+		abort();
+	pid = fork();
+	if (pid == 0) {
+		dup2(sv[1], 0);
+		if (!with_library)
+			unsetenv("LD_PRELOAD");
+		execl("/proc/self/exe", "twin", "--watcher", "-1",
+			(char *)NULL);
+		_exit(9);
+	}
+	close(sv[1]);
+	*to = sv[0];
+	return pid;
+}
+
+/* It is told to look, and has looked. */
+static void
+watches(int to, char n)
+{
+	if (write(to, &n, 1) != 1 || read(to, &n, 1) != 1)
+		T("no watcher");
+}
+
+/* Both look: who has the set, and who got it. */
+static void
+look(int to, int ep, char n)
+{
+	see("we", ep, n);
+	watches(to, n);
+}
+
+static void
+watched(int to, pid_t pid)
+{
+	int st = -1;
+
+	close(to);
+	waitpid(pid, &st, 0);
+	t_ret("watcher", st);
+}
+
+static void
+add(int ep, int fd, unsigned events, uint64_t data)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = data};
+
+	t_ret("add", epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+}
+
+/* What lay in the ring comes when the peer calls. */
+static void
+back_by_tcp(struct tw_conn *c, int n)
+{
+	int v = 0;
+
+	p_do(OP_POLL, c, POLLIN, 0, 0);
+	for (int i = 0; i < 1000 && v < n; i++) {
+		if (raw6(SYS_ioctl, c->fd, FIONREAD, (long)&v, 0, 0, 0) < 0)
+			return;
+		if (v < n)
+			tw_msleep(1);
+	}
+}
+
+/* What is asked for when it is passed, spent or not. */
+static void
+pass_set(bool with_library, enum how how)
+{
+	static const unsigned kinds[] = {EPOLLIN, EPOLLIN | EPOLLOUT,
+		EPOLLIN | EPOLLEXCLUSIVE, EPOLLIN | EPOLLET,
+		EPOLLIN | EPOLLONESHOT};
+	int to, ep = epoll_create1(EPOLL_CLOEXEC), e = eventfd(0, 0);
+	pid_t pid = watcher(&to, with_library);
+	struct tw_conn none = {0}, *c[5], *spent = tw_open(), *gone;
+
+	tw_mid(spent);
+	gone = tw_open();
+	add(ep, spent->fd, EPOLLIN | EPOLLONESHOT, 0x90);
+	add(ep, gone->fd, EPOLLIN, 0x91);
+	add(ep, e, EPOLLIN, 0x92);
+	p_send(spent, 10);
+	see("we", ep, 1);
+	for (int i = 0; i < 5; i++) {
+		c[i] = tw_open();
+		add(ep, c[i]->fd, kinds[i], 0x10 + i);
+	}
+	see("we", ep, 1);
+	t_ret("del", epoll_ctl(ep, EPOLL_CTL_DEL, gone->fd, NULL));
+	p_send(gone, 10);
+	for (int i = 0; i < 5; i++)
+		p_send(c[i], 10);
+	for (int i = 0; i < 5; i++)
+		tw_tcp_ok(c[i]);
+	tw_tcp_ok(spent);
+	tw_tcp_ok(gone);
+	pass(to, ep, &none, how);
+	for (int i = 0; i < 5; i++)
+		back_by_tcp(c[i], 10);
+	back_by_tcp(spent, 10);
+	watches(to, 5);
+	see("we", ep, 3);
+	for (int i = 0; i < 5; i++)
+		t_drain(c[i], 10);
+	look(to, ep, 1);
+	/* It goes on, for both. */
+	p_send(c[0], 10);
+	t_ret("write", eventfd_write(e, 1));
+	look(to, ep, 3);
+	t_drain(c[0], 10);
+	t_drain(spent, 10);
+	t_drain(gone, 10);
+	watched(to, pid);
+	for (int i = 0; i < 5; i++)
+		goes_on(c[i]);
+	close(ep);
+	close(e);
+}
+
+CASE(leave, rights_of_a_set, F_TCP)
+{
+	pass_set(true, BY_SENDMSG);
+}
+
+CASE(leave, rights_of_a_set_to_no_library, F_TCP)
+{
+	pass_set(false, BY_SYSCALLS);
+}
+
+/* Somebody has looked at the set from outside: what is told once is kept. */
+CASE(leave, rights_of_a_set_looked_at, F_TCP)
+{
+	int to, ep = epoll_create1(EPOLL_CLOEXEC), e = eventfd(1, 0);
+	pid_t pid = watcher(&to, true);
+	struct tw_conn none = {0}, *c = tw_open();
+	struct pollfd p = {ep, POLLIN, 0};
+
+	tw_mid(c);
+	tw_tcp_ok(c);
+	add(ep, c->fd, EPOLLIN, 0x10);
+	add(ep, e, EPOLLIN | EPOLLET, 0x20);
+	t_ret("poll", poll(&p, 1, 1000));
+	t_ret("poll", poll(&p, 1, 1000));
+	pass(to, ep, &none, BY_SENDMSG);
+	watches(to, 1);
+	look(to, ep, 0);
+	watched(to, pid);
+	goes_on(c);
+	ends(c);
+	close(ep);
+	close(e);
+}
+
+/* The set is passed while it is empty; what is added has moved. */
+CASE(leave, rights_of_a_set_first, F_TCP)
+{
+	int to, ep = epoll_create1(EPOLL_CLOEXEC);
+	pid_t pid = watcher(&to, true);
+	struct tw_conn none = {0}, *c;
+
+	pass(to, ep, &none, BY_SENDMSG);
+	see("we", ep, 0);
+	c = flying();
+	add(ep, c->fd, EPOLLIN, 0x10);
+	peer_takes(c, 0);
+	look(to, ep, 1);
+	t_drain(c, TW_FLIGHT);
+	peer_took();
+	look(to, ep, 0);
+	p_send(c, 10);
+	look(to, ep, 1);
+	t_drain(c, 10);
+	watched(to, pid);
+	goes_on(c);
+	ends(c);
+	close(ep);
+}
+
+/* Of a set inside the one that is passed: what it has shows. */
+CASE(leave, rights_of_an_outer_set, F_TCP)
+{
+	int to, in = epoll_create1(EPOLL_CLOEXEC);
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+	pid_t pid = watcher(&to, true);
+	struct tw_conn none = {0}, *c = flying();
+
+	add(in, c->fd, EPOLLIN, 0x10);
+	see("we inside", in, 1);
+	add(ep, in, EPOLLIN, 0x20);
+	pass(to, ep, &none, BY_SENDMSG);
+	peer_takes(c, 0);
+	look(to, ep, 1);
+	t_drain(c, TW_FLIGHT);
+	peer_took();
+	look(to, ep, 0);
+	p_send(c, 10);
+	look(to, ep, 1);
+	see("we inside", in, 1);
+	t_drain(c, 10);
+	/* What is taken before anybody looked is not seen any more. */
+	p_send(c, 10);
+	t_drain(c, 10);
+	watches(to, 0);
+	watched(to, pid);
+	goes_on(c);
+	ends(c);
+	close(in);
+	close(ep);
+}
+
+/* The other way round: it came, and what moves is added here. */
+CASE(leave, rights_of_a_set_back, F_TCP)
+{
+	int to, ep = epoll_create1(EPOLL_CLOEXEC), sv[2];
+	pid_t pid = watcher(&to, true);
+	struct tw_conn none = {0}, *c = flying();
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0)
+		abort();
+	pass(to, ep, &none, BY_SENDMSG);
+	pass(sv[0], ep, &none, BY_SENDMSG);
+	close(ep);
+	T("taken %d", taken(sv[1], &none));
+	add(none.fd, c->fd, EPOLLIN, 0x10);
+	peer_takes(c, 0);
+	look(to, none.fd, 1);
+	t_drain(c, TW_FLIGHT);
+	peer_took();
+	look(to, none.fd, 0);
+	watched(to, pid);
+	goes_on(c);
+	ends(c);
+	close(none.fd);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+/* A program that takes this one's place has the set, and the connection. */
+CASE(leave, set_in_exec, F_TCP)
+{
+	struct tw_conn *c = flying();
+	struct tw_answer a;
+	int sv[2];
+	char n = 1;
+	pid_t pid;
+
+	peer_takes(c, 0);
+	t_drain(c, TW_FLIGHT);
+	peer_took();
+	p_send(c, 10);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+		abort();
+	pid = fork();
+	if (pid == 0) {
+		int ep = epoll_create1(0);
+		char s[16];
+
+		add(ep, c->fd, EPOLLIN, 0x10);
+		see("child", ep, 1);
+		/* Until it alone has the connection. */
+		if (read(sv[1], &n, 1) != 1)
+			_exit(8);
+		dup2(sv[1], 0);
+		sprintf(s, "%d", ep);
+		execl("/proc/self/exe", "twin", "--watcher", s, (char *)NULL);
+		_exit(9);
+	}
+	close(sv[1]);
+	p_start(OP_RECV, c, -1, 0, 0);
+	close(c->fd);
+	if (write(sv[0], &n, 1) != 1)
+		T("no child");
+	watches(sv[0], 1);
+	watched(sv[0], pid);
+	a = p_end();
+	T("peer got %ld then %s", a.r, a.err ? t_err(a.err) : "the end");
 }
 
 /* ---- pidfd_getfd ---- */

@@ -835,5 +835,9 @@ main(int argc, char **argv)
 		map_shm();
 		return tw_taker_main();
 	}
+	if (argc == 3 && !strcmp(argv[1], "--watcher")) {
+		map_shm();
+		return tw_watcher_main(atoi(argv[2]));
+	}
 	return tw_drive(argc, argv);
 }

@@ -251,6 +251,7 @@ extern _Atomic int tw_pipes;
 
 int tw_peer_main(int ctl);
 int tw_taker_main(void);
+int tw_watcher_main(int from);
 void tw_peer_thread(void);
 int tw_drive(int argc, char **argv);
 void tw_subject(const struct tw_case *c);
