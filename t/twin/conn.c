@@ -169,6 +169,14 @@ is_up(struct tw_conn *c)
 	atomic_fetch_add(&tw->need_up, 1);
 }
 
+bool
+tw_round(int step, bool ok)
+{
+	if (ok)
+		atomic_fetch_add(&tw->rounds[step], 1);
+	return ok;
+}
+
 /* Round trips until both directions are on their rings, then one more, so
  * that nothing of TCP is left to read. */
 void
@@ -187,8 +195,8 @@ tw_rounds(struct tw_conn *c, bool up)
 		more = i < ROUNDS || (up && i < ROUNDS_MAX && !(own && other));
 		memset(m, 0, sizeof m);
 		m[0] = more;
-		if (!all(c->fd, m, sizeof m, true) ||
-			!all(c->fd, m, sizeof m, false)) {
+		if (!tw_round(0, all(c->fd, m, sizeof m, true)) ||
+			!tw_round(1, all(c->fd, m, sizeof m, false))) {
 			T("the round trips broke: %s", t_err(errno));
 			break;
 		}

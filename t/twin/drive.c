@@ -206,7 +206,7 @@ check_stats(struct result *r, struct tw_shm *shm, int mode, const char *stats)
 static void
 stacks(pid_t pid, const char *who)
 {
-	char cmd[400], line[512];
+	char cmd[400], line[4096];
 	FILE *f;
 
 	printf("# stacks of the %s, process %d\n", who, pid);
@@ -220,6 +220,14 @@ stacks(pid_t pid, const char *who)
 	while (f && fgets(line, sizeof line, f))
 		if (*line == '#' || !strncmp(line, "Thread", 6))
 			printf("#   %s", line);
+	if (f)
+		pclose(f);
+	/* What the library knows: which direction is where, what is unread. */
+	snprintf(cmd, sizeof cmd,
+		"\"$builddir\"/../trace/kmap-stat -j -p %d 2>/dev/null", pid);
+	f = popen(cmd, "r");
+	while (f && fgets(line, sizeof line, f))
+		printf("#   %s%s", line, strchr(line, '\n') ? "" : "\n");
 	if (f)
 		pclose(f);
 	snprintf(cmd, sizeof cmd,
@@ -298,6 +306,22 @@ how_it_ended(struct result *r, const char *who, int status)
 		complain(r, "the %s ended with %d", who, WEXITSTATUS(status));
 }
 
+/* Who of the two has to speak, or has heard nothing. */
+static void
+say_rounds(struct result *r, struct tw_shm *m)
+{
+	int e = m->rounds_broke;
+
+	complain(r,
+		"round trips: the subject sent %ld and got %ld, the peer got "
+		"%ld and sent %ld%s%s",
+		m->rounds[0], m->rounds[1], m->rounds[2], m->rounds[3],
+		e ? "; it left one: " : "",
+		e < 0	    ? "the end"
+			: e ? strerrorname_np(e)
+			    : "");
+}
+
 static void
 run_once(const struct tw_case *c, int mode, struct result *r)
 {
@@ -358,6 +382,7 @@ run_once(const struct tw_case *c, int mode, struct result *r)
 	if (!s_ended || !p_ended) {
 		complain(r, "%s did not end",
 			s_ended ? "the peer" : "the subject");
+		say_rounds(r, m);
 		if (!s_ended)
 			stacks(s, "subject");
 		if (p > 0 && !p_ended)

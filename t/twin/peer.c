@@ -93,13 +93,19 @@ do_rounds(int i, struct tw_answer *a)
 	char m[64];
 
 	do {
-		if (!recv_raw(conn[i].fd, m, sizeof m))
-			break;
+		errno = 0;
+		if (!tw_round(2, recv_raw(conn[i].fd, m, sizeof m)))
+			goto broke;
 		m[1] = tw_tp_up(conn[i].fd) > 0;
-		if (!send_raw(conn[i].fd, m, sizeof m, 0))
-			break;
+		if (!tw_round(3, send_raw(conn[i].fd, m, sizeof m, 0)))
+			goto broke;
 		a->r++;
 	} while (m[0]);
+	return;
+broke:
+	/* The subject may sleep for ever now; on TCP it is a case's end. */
+	a->err = errno;
+	atomic_store(&tw->rounds_broke, errno ? errno : -1);
 }
 
 static void

@@ -87,6 +87,10 @@ struct tw_shm {
 	_Atomic long need_up; /* connections_upgraded of the subject */
 	_Atomic long need_in; /* ring_bytes_in */
 	_Atomic long need_out; /* ring_bytes_out */
+	/* The messages of tw_rounds, sent and received by the subject, received
+	 * and sent by the peer: for whoever has to say why one sleeps. */
+	_Atomic long rounds[4];
+	_Atomic int rounds_broke; /* the peer's errno; -1: it saw the end */
 	_Atomic int done; /* the case came to its end */
 	_Atomic int nfault;
 	char fault[8][200];
@@ -153,6 +157,7 @@ struct tw_conn *tw_open_raw(void); /* without a preamble */
 void tw_wrap(struct tw_conn *c, int fd, int id);
 void tw_preamble(struct tw_conn *c);
 void tw_rounds(struct tw_conn *c, bool want_up);
+bool tw_round(int step, bool ok); /* counts, if it is */
 void tw_now(void); /* from here on it may move */
 void tw_signal_at_sleep(struct tw_conn *c);
 void tw_signal_done(void);
