@@ -401,9 +401,16 @@ kmap_consent_try(struct kmap_ent *e, int fd)
 	}
 	if (kmap_consent_hook != NULL && !kmap_consent_hook(e))
 		return;
+	KMAP_TESTPOINT("consenting", fd);
 	kmap_gate_close(&ep->rx.gate);
 	kmap_lock(&ep->rx.lock);
-	r = kmap_dir_consent(ep, fd);
+	/* Whoever goes down for good says why, then takes this lock: without
+	 * consent there was nothing to freeze. */
+	if (a_load(&ep->why) != KMAP_WHY_NONE) {
+		kmap_gate_open(&ep->rx.gate);
+		r = -EAGAIN;
+	} else
+		r = kmap_dir_consent(ep, fd);
 	kmap_unlock(&ep->rx.lock);
 	if (r != 0 && r != -EAGAIN)
 		kmap_ent_bar(

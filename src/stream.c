@@ -1299,8 +1299,8 @@ void
 kmap_tx_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 {
 	kmap_ent_bar(e, why);
-	if (e->noffers != 0)
-		kmap_pair_settle(e, fd);
+	/* Also whoever pairs it just now comes to his end first. */
+	kmap_pair_settle(e, fd);
 	kmap_tx_finish(e);
 }
 
@@ -1319,8 +1319,8 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 	struct kmap_ep *ep = e->ep;
 
 	kmap_ent_bar(e, why);
-	if (e->noffers != 0)
-		kmap_pair_settle(e, fd);
+	/* Also whoever pairs it just now comes to his end first. */
+	kmap_pair_settle(e, fd);
 	kmap_lock(&ep->rx.lock);
 	if (ep->link != NULL && a_load(&ep->rx.consented) &&
 		(kmap_dir_freeze(ep) != 0 || lost(ep))) {

@@ -44,6 +44,7 @@ static const struct point {
 	{"rendezvous-bound", 1, 0, 7, ACT_NONE},
 	{"rendezvous-sent", 1, 1, 7, ACT_NONE},
 	{"paired", 1, -1, 7, ACT_NONE},
+	{"consenting", 1, -1, 6, ACT_NONE},
 	{"consent", 1, -1, 6, ACT_NONE},
 	{"up", 1, -1, 5, ACT_NONE},
 	{"up-record", 1, -1, 5, ACT_NONE},

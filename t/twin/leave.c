@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -976,6 +977,81 @@ CASE(leave, fdopen_twice, F_TCP)
 	goes_on(c);
 	t_ret("fclose", fclose(in));
 	T("peer sees %ld", p_do(OP_RECV, c, -1, 0, 0).r);
+}
+
+static FILE *stream;
+static pthread_t streamer;
+static _Atomic pid_t streamer_tid;
+
+static void *
+streams_there(void *fd)
+{
+	atomic_store(&streamer_tid, tw_tid());
+	stream = fdopen((int)(intptr_t)fd, "r+");
+	return NULL;
+}
+
+/* It is done, or waits for us. */
+static void
+streams_beside(int fd)
+{
+	if (pthread_create(
+		    &streamer, NULL, streams_there, (void *)(intptr_t)fd) != 0)
+		abort();
+	while (atomic_load(&streamer_tid) == 0)
+		tw_msleep(1);
+	tw_asleep(atomic_load(&streamer_tid));
+}
+
+/* As one thread makes it a stream, another one is about to consent. */
+CASE(leave, fdopen_at_consent, F_NOUP)
+{
+	struct tw_conn *c = tw_open_raw();
+
+	tw_at("consenting", c->fd, streams_beside);
+	tw_now();
+	for (int i = 0; i < 3; i++)
+		tw_rounds(c, false);
+	if (atomic_load(&streamer_tid) != 0)
+		pthread_join(streamer, NULL);
+	else if (tw->mode == MODE_MIDDLE)
+		tw_fault("it never came to consent");
+	else
+		streams_there((void *)(intptr_t)c->fd);
+	for (int i = 0; i < 3; i++) {
+		p_send(c, 10);
+		t_got(c, "read", (long)fread(buf, 1, 10, stream), buf);
+	}
+	tw_rounds(c, false);
+	t_ret("fclose", fclose(stream));
+}
+
+/* The same as the other thread is about to pair. (Who accepts does it where
+ * the test can say when.) */
+CASE(leave, fdopen_at_pairing, F_NOUP)
+{
+	struct tw_conn *c = tw_open_raw();
+
+	tw_at("rendezvous-sent", c->fd, streams_beside);
+	tw_now();
+	for (int i = 0; i < 3; i++)
+		tw_rounds(c, false);
+	if (atomic_load(&streamer_tid) != 0)
+		pthread_join(streamer, NULL);
+	else if (tw->acceptor && tw->mode == MODE_MIDDLE)
+		tw_fault("it never came to pair");
+	else
+		streams_there((void *)(intptr_t)c->fd);
+	for (int i = 0; i < 3; i++) {
+		p_send(c, 10);
+		t_got(c, "read", (long)fread(buf, 1, 10, stream), buf);
+		tw_fill(c, buf, 10);
+		t_sent(c, "write", (long)fwrite(buf, 1, 10, stream));
+		t_ret("fflush", fflush(stream));
+		p_recv(c, 10);
+		tw_rounds(c, false);
+	}
+	t_ret("fclose", fclose(stream));
 }
 
 /* Unread bytes are there when it is closed: the peer gets a RST. */

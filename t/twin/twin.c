@@ -134,6 +134,20 @@ tw_signal_done(void)
 	}
 }
 
+static struct {
+	const char *name;
+	int fd;
+	void (*fn)(int fd);
+} at;
+
+void
+tw_at(const char *name, int fd, void (*fn)(int fd))
+{
+	at.name = name;
+	at.fd = fd;
+	at.fn = fn;
+}
+
 __attribute__((visibility("default"))) int
 kmap_testpoint(const char *name, int fd)
 {
@@ -144,6 +158,12 @@ kmap_testpoint(const char *name, int fd)
 			!strcmp(name, "up"))) {
 		atomic_fetch_add(&tw->held, 1);
 		return 1;
+	}
+	if (at.fn && fd == at.fd && !strcmp(name, at.name)) {
+		void (*fn)(int fd) = at.fn;
+
+		at.fn = NULL;
+		fn(fd);
 	}
 	if (!strcmp(name, "sleep") && tw_tid() == atomic_load(&raiser) &&
 		atomic_exchange(&raiser, 0))

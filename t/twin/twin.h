@@ -159,6 +159,8 @@ void tw_preamble(struct tw_conn *c);
 void tw_rounds(struct tw_conn *c, bool want_up);
 bool tw_round(int step, bool ok); /* counts, if it is */
 void tw_now(void); /* from here on it may move */
+/* fn at the subject's next test point of this name, once. */
+void tw_at(const char *name, int fd, void (*fn)(int fd));
 void tw_signal_at_sleep(struct tw_conn *c);
 void tw_signal_done(void);
 void tw_mid(struct tw_conn *c); /* in the middle: moves, streams idle */
