@@ -1947,8 +1947,8 @@ set_give_back(struct kmap_set *s)
 			item_untag(s->by_fd[i]);
 	for (unsigned int k = 0; k < s->nstash; k++)
 		for (size_t i = 0; i < s->nby_fd; i++)
-			if (s->by_fd[i] != NULL && s->by_fd[i]->active &&
-				s->by_fd[i]->data == s->stash[k].data.u64)
+			if (s->by_fd[i] != NULL && s->by_fd[i]->reg.active &&
+				s->by_fd[i]->reg.data == s->stash[k].data.u64)
 				item_anew(s->by_fd[i]);
 	s->nstash = 0;
 	for (int i = 0; i < KMAP_COMMONS; i++) {
