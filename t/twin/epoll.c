@@ -1551,7 +1551,7 @@ adds(struct tw_conn *c, int ep)
 	see(ep, 0);
 	p_send(c, 10);
 	see(ep, 1000);
-	take(c, 5);
+	t_recv(c, 5);
 	see(ep, 0);
 }
 
@@ -1567,11 +1567,11 @@ CASE(epoll_fork, added_by_child, F_NOUP)
 	in_child(adds, c, ep);
 	see(ep, 0);
 	c->rx += 5;
-	take(c, 100);
+	t_recv(c, 100);
 	see(ep, 0);
 	p_send(c, 10);
 	see(ep, 1000);
-	take(c, 100);
+	t_recv(c, 100);
 	close(ep);
 }
 

@@ -454,7 +454,7 @@ back_by_tcp(struct tw_conn *c, int n)
 
 	p_do(OP_POLL, c, POLLIN, 0, 0);
 	for (int i = 0; i < 1000 && v < n; i++) {
-		if (raw6(SYS_ioctl, c->fd, FIONREAD, (long)&v, 0, 0, 0) < 0)
+		if (kmap_syscall(SYS_ioctl, c->fd, FIONREAD, &v, 0, 0, 0) < 0)
 			return;
 		if (v < n)
 			tw_msleep(1);
