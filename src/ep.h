@@ -72,6 +72,7 @@ struct kmap_ep {
 		struct kmap_gate gate;
 		kmap_a32 consented; /* published to the peer */
 		uint32_t passed; /* records; odd: on the ring */
+		kmap_a32 reads; /* from the ring; tells the sender of ours */
 		int32_t error; /* -errno to be told once */
 		bool eof; /* the carrier said FIN */
 		bool frozen; /* bounced: the kernel's again */
@@ -90,7 +91,9 @@ struct kmap_ep {
 		bool fin; /* went down for good */
 		kmap_a32 nospace; /* a send met a full buffer */
 		kmap_a32 space_edges; /* times space came back after that */
-		uint64_t head_then; /* peer's head at the last send */
+		uint64_t head_then; /* peer's head at the last send... */
+		bool head_known; /* ...if it was looked at */
+		uint32_t reads_then; /* rx.reads at the last send */
 		uint64_t looked_at; /* when the carrier was looked at */
 		uint64_t bounce_from; /* ring bytes still owed by TCP: */
 		uint64_t bounce_to; /*   [from, to) */

@@ -94,16 +94,20 @@ struct kmap_dir_shm {
 	kmap_a64 freeze_at; /* with KMAP_FROZEN */
 	kmap_a32 passed; /* records ever passed */
 	kmap_a32 consent;
-	kmap_a32 rflags;
 	/* Reads by TCP while a record pends: a sender whose ring is full
 	 * sees that the receiver is on its way. */
 	kmap_a32 progress;
+	uint32_t spare1;
 	uint64_t spare2[4];
-	/* Who waits: set by the waiting end, exchanged for 0 by the other. */
+	/* What changes rarely while both are busy, and is looked at by each
+	 * send and receive. Who waits: set by the waiting end, exchanged for
+	 * 0 by the other. */
 	_Alignas(KMAP_CACHELINE) kmap_a64
 		data_waiters; /* places of the receiver, KMAP_BOUNCE */
 	kmap_a64 space_waiters; /* places of the sender */
-	uint64_t spare3[6];
+	kmap_a32 rflags; /* the receiver's */
+	uint32_t spare3;
+	uint64_t spare4[5];
 };
 
 /* claim: generation << 2 | one of these. The connector announces and may

@@ -379,6 +379,7 @@ ring_recv(struct kmap_ent *e, struct kmap_rx_op *op)
 		&e->pub->ring_bytes_in, &e->pub->ring_messages_in, n);
 	beat = &ep->link->ctl->side[ep->link->side].beat;
 	a_store(beat, a_load(beat) + 1);
+	a_store(&ep->rx.reads, a_load(&ep->rx.reads) + 1);
 	kick_space(ep);
 	return n;
 }
@@ -894,18 +895,41 @@ tx_piece(struct kmap_ep *ep)
 	return kmap_umin(TCP_PIECE, (size_t)(pace(ep) - ep->tx.ahead));
 }
 
-/* Whether the peer is still there, when its head stood still. tx.lock held;
- * true: the direction left the ring. */
+/*
+ * Whether the peer was seen alive since the last send: its bytes were read, or
+ * it reads ours. Its head is asked last: that costs a transfer of the line here,
+ * and one more where the peer moves it.
+ */
+static bool
+tx_peer_moved(struct kmap_ep *ep)
+{
+	uint32_t reads = a_load(&ep->rx.reads);
+	uint64_t head;
+	bool moved;
+
+	if (kmap_likely(reads != ep->tx.reads_then)) {
+		ep->tx.reads_then = reads;
+		ep->tx.head_known = false;
+		return true;
+	}
+	head = a_load(&ep->tx.ring.shm->head);
+	moved = ep->tx.head_known && head != ep->tx.head_then;
+	ep->tx.head_then = head;
+	ep->tx.head_known = true;
+	return moved;
+}
+
+/* Whether the peer is still there, when it was not seen. tx.lock held; true:
+ * the direction left the ring. */
 static bool
 tx_look(struct kmap_ent *e, int fd, size_t n)
 {
 	struct kmap_ep *ep = e->ep;
 	struct kmap_dir_shm *d = ep->tx.ring.shm;
-	uint64_t head = a_load(&d->head), now;
 	bool bye = (a_load(&d->rflags) & KMAP_BYE) != 0;
+	uint64_t now;
 
-	if (kmap_likely(!bye && head != ep->tx.head_then)) {
-		ep->tx.head_then = head;
+	if (kmap_likely(!bye && tx_peer_moved(ep))) {
 		ep->tx.unlooked = 0;
 		return false;
 	}
