@@ -65,10 +65,12 @@ struct kmap_side_shm {
 		kmap_a64 acked; /* peer: the places of this side it can ring */
 	_Alignas(KMAP_CACHELINE)
 		kmap_a32 messages; /* owner: messages sent by the link socket */
+	uint32_t spare[15];
 	/* Owner: reads from its rings. A sender whose ring is full sees that
-	 * the receiver is busy, not stuck. */
-	kmap_a32 beat;
-	uint32_t spare[14];
+	 * the receiver is busy, not stuck. It changes all the time: nothing
+	 * that the peer looks at often lies beside it. */
+	_Alignas(KMAP_CACHELINE) kmap_a32 beat;
+	uint32_t spare1[15];
 	struct kmap_place_shm place[KMAP_PLACES];
 };
 
@@ -147,7 +149,7 @@ struct kmap_ctl_shm {
 _Static_assert(sizeof(struct kmap_addr) == 20, "wire");
 _Static_assert(sizeof(struct kmap_tuple) == 40, "wire");
 _Static_assert(sizeof(struct kmap_place_shm) == 640, "wire");
-_Static_assert(sizeof(struct kmap_side_shm) == 41088, "wire");
+_Static_assert(sizeof(struct kmap_side_shm) == 41152, "wire");
 _Static_assert(sizeof(struct kmap_dir_shm) == 192, "wire");
 _Static_assert(offsetof(struct kmap_dir_shm, head) == 64, "wire");
 _Static_assert(offsetof(struct kmap_dir_shm, data_waiters) == 128, "wire");
