@@ -959,7 +959,11 @@ ring_send(struct kmap_ent *e, struct kmap_tx_op *op, bool *full)
 {
 	struct kmap_ep *ep = e->ep;
 	size_t want = op->file >= 0 ? op->file_left : op->it.left;
-	ssize_t space = kmap_ring_space(&ep->tx.ring, want), n;
+	/* Half of it at least: whoever asks for room then needs no look at
+	 * the peer's cursor. */
+	ssize_t space = kmap_ring_space(
+			&ep->tx.ring, kmap_umax(want, ep->tx.ring.size / 2)),
+		n;
 
 	*full = space == 0;
 	if (space < 0)
@@ -1097,14 +1101,23 @@ kmap_tx_try(struct kmap_ent *e, int fd, struct kmap_tx_op *op)
 	return n;
 }
 
-/* As sk_stream_is_writeable: at least a third of the buffer is free. */
+/* As sk_stream_is_writeable: at least a third of the buffer is free. The head
+ * only moves on: where there is room by the last one that we saw, there is. */
+static bool
+has_room(const struct kmap_ring_tx *r, uint64_t head)
+{
+	uint64_t used = r->tail - head;
+
+	return used < r->size && r->size - used >= used / 2;
+}
+
 bool
 kmap_tx_has_room(const struct kmap_ep *ep)
 {
 	const struct kmap_ring_tx *r = &ep->tx.ring;
-	uint64_t used = r->tail - a_load_acq(&r->shm->head);
 
-	return r->size - used >= used / 2 && used < r->size;
+	return kmap_likely(has_room(r, r->head)) ||
+		has_room(r, a_load_acq(&r->shm->head));
 }
 
 bool
@@ -1465,6 +1478,27 @@ rx_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	return ev | (k & ~(POLLOUT | POLLWRNORM | POLLWRBAND));
 }
 
+/* Nothing is locked where a look at our own cursors tells. */
+static int
+tx_ready(struct kmap_ent *e, int fd)
+{
+	const int out = POLLOUT | POLLWRNORM;
+	struct kmap_ep *ep = e->ep;
+	int k = 0;
+
+	if (kmap_likely(ep->link != NULL && kmap_tx_on_ring(ep)) &&
+		kmap_tx_has_room(ep))
+		return out;
+	kmap_lock(&ep->tx.lock);
+	if (ep->link != NULL && kmap_tx_on_ring(ep))
+		k = kmap_tx_has_room(ep) ? out : 0;
+	else if ((ep->link == NULL || kmap_dir_repay(ep, fd) == 0) &&
+		!kmap_tx_paced(ep))
+		k = kmap_sys_poll1(fd, out);
+	kmap_unlock(&ep->tx.lock);
+	return k > 0 ? k & out : 0;
+}
+
 int
 kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 {
@@ -1478,20 +1512,7 @@ kmap_ready(struct kmap_ent *e, int fd, int want, bool *look)
 	ev = rx_ready(e, fd, want, look);
 	kmap_unlock(&ep->rx.lock);
 	answer_leaver(e);
-	if (want & (POLLOUT | POLLWRNORM)) {
-		kmap_lock(&ep->tx.lock);
-		if (ep->link != NULL && kmap_tx_on_ring(ep)) {
-			if (kmap_tx_has_room(ep))
-				ev |= POLLOUT | POLLWRNORM;
-		} else if (ep->link == NULL || kmap_dir_repay(ep, fd) == 0) {
-			int k = kmap_tx_paced(ep)
-				? 0
-				: kmap_sys_poll1(fd, POLLOUT | POLLWRNORM);
-
-			if (k > 0)
-				ev |= k & (POLLOUT | POLLWRNORM);
-		}
-		kmap_unlock(&ep->tx.lock);
-	}
+	if (want & (POLLOUT | POLLWRNORM))
+		ev |= tx_ready(e, fd);
 	return ev & (want | POLLERR | POLLHUP);
 }
