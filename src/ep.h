@@ -91,9 +91,10 @@ struct kmap_ep {
 		bool fin; /* went down for good */
 		kmap_a32 nospace; /* a send met a full buffer */
 		kmap_a32 space_edges; /* times space came back after that */
-		uint64_t head_then; /* peer's head at the last send... */
-		bool head_known; /* ...if it was looked at */
+		uint64_t head_then; /* peer's head when it was asked for */
 		uint32_t reads_then; /* rx.reads at the last send */
+		uint32_t by_reads; /* sends since to which that was enough */
+		uint64_t head_at; /* when the head was asked for */
 		uint64_t looked_at; /* when the carrier was looked at */
 		uint64_t bounce_from; /* ring bytes still owed by TCP: */
 		uint64_t bounce_to; /*   [from, to) */

@@ -27,6 +27,7 @@
 /* A sender whose peer's head stands still looks at the carrier at most so
  * often, or each so many bytes. */
 #define LOOK_NS 1000000u
+#define BY_READS 4u
 #define LOOK_BYTES 16384u
 
 static void
@@ -898,24 +899,26 @@ tx_piece(struct kmap_ep *ep)
 /*
  * Whether the peer was seen alive since the last send: its bytes were read, or
  * it reads ours. Its head is asked last: that costs a transfer of the line here,
- * and one more where the peer moves it.
+ * and one more where the peer moves it. But what a dead one had sent can be read
+ * for long: so each BY_READS sends the clock is asked whether LOOK_NS are over.
  */
 static bool
 tx_peer_moved(struct kmap_ep *ep)
 {
 	uint32_t reads = a_load(&ep->rx.reads);
-	uint64_t head;
-	bool moved;
+	bool answered = reads != ep->tx.reads_then, moved;
+	uint64_t head, now = 0;
 
-	if (kmap_likely(reads != ep->tx.reads_then)) {
-		ep->tx.reads_then = reads;
-		ep->tx.head_known = false;
+	ep->tx.reads_then = reads;
+	if (answered &&
+		(++ep->tx.by_reads % BY_READS != 0 ||
+			(now = kmap_now()) - ep->tx.head_at < LOOK_NS))
 		return true;
-	}
 	head = a_load(&ep->tx.ring.shm->head);
-	moved = ep->tx.head_known && head != ep->tx.head_then;
+	moved = head != ep->tx.head_then && (answered || ep->tx.by_reads == 0);
 	ep->tx.head_then = head;
-	ep->tx.head_known = true;
+	ep->tx.head_at = now;
+	ep->tx.by_reads = 0;
 	return moved;
 }
 
