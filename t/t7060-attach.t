@@ -11,7 +11,7 @@ unset KMAP_TRACE
 busy=$builddir/trace/busy
 cd "$WORK" || exit 99
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
-plan 26
+plan 29
 
 # until COMMAND...: holds within some seconds
 until_ok()
@@ -198,6 +198,23 @@ like "$(grep -m1 -E '^accept4?\(.* = [0-9]' text)" \
 ## What cannot be attached to
 
 strace -o /dev/null -p "$prog" 2>/dev/null &
+# Files that may not grow beyond a KB.
+(
+	ulimit -f 1
+	exec "$trace" --attach "$(pid_of tiny)" -tshort -o - >out 2>err
+) &
+pid=$!
+until_ok grep -q "TracerPid:	[1-9]" /proc/"$(pid_of tiny)"/status
+for i in 1 2 3 4; do
+	curl -s "http://127.0.0.1:$port/10" >/dev/null
+done
+until_ok grep -q 'short: File too large; it ends here' err
+kill -TERM $pid
+wait $pid
+is $? 0 "a file that reaches RLIMIT_FSIZE does not end kmap-trace"
+like "$(<err)" 'short: File too large; it ends here, the program goes on' \
+	"it is said"
+
 other=$!
 until_ok grep -q "TracerPid:	[1-9]" /proc/"$prog"/status
 not_ok "a program that strace has" "$trace" --attach "$prog" -o - 2>err

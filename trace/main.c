@@ -782,6 +782,7 @@ main(int argc, char **argv)
 	struct trace_opts o;
 
 	trace_opts_parse(&o, argc, argv);
+	trace_run_prepare();
 	switch (o.mode) {
 	case TRACE_RUN:
 		return trace(&o);

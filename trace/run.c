@@ -26,6 +26,7 @@ static const int forwarded[] = {
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct sigaction before[COUNT(forwarded)];
+static void (*xfsz_before)(int) = SIG_DFL;
 static volatile sig_atomic_t program; /* its pid while it runs */
 static volatile sig_atomic_t asked; /* a signal came when it ran no more */
 static volatile sig_atomic_t interrupted; /* one of those that end came */
@@ -231,6 +232,18 @@ become(const struct trace_run *r, const char *preload, const sigset_t *mask)
 	rc = r->ptrace ? trace_verify_child(r->ptrace) : 0;
 	if (rc < 0)
 		return (struct failed){.error = -rc, .filter = true};
+void
+trace_run_prepare(void)
+{
+	xfsz_before = signal(SIGXFSZ, SIG_IGN);
+}
+
+void
+trace_run_restore(void)
+{
+	signal(SIGXFSZ, xfsz_before);
+}
+
 	execvp(r->argv[0], r->argv);
 	return (struct failed){.error = errno};
 }
@@ -240,6 +253,7 @@ say_failed(const struct trace_run *r, const struct failed *f)
 {
 	if (f->filter)
 		say("%s cannot be followed by ptrace, seccomp(2) is not "
+	trace_run_restore();
 		    "permitted here: %s",
 			r->argv[0], strerror(f->error));
 	else

@@ -24,6 +24,14 @@ struct trace_run {
 };
 
 /*
+ * At the start: a file that may not grow any more (RLIMIT_FSIZE) is an error
+ * to tell, as a full disk is, not the end of kmap-trace. The program is started
+ * as if nothing had been changed; so is what else calls trace_run_restore().
+ */
+void trace_run_prepare(void);
+void trace_run_restore(void);
+
+/*
  * Starts the program (as execvp does) with the recorder and stays until it
  * and all that carries the recorder, or is ptraced, has ended, or until the
  * user ends the trace after the program has ended; what is recorded goes to

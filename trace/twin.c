@@ -120,6 +120,7 @@ start_drive(struct run *r)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	trace_run_restore();
 	if (r->arm == TWIN_KMAP)
 		setenv("KMAP_STATS", stats[1], 1);
 	execl("/bin/sh", "sh", "-c", r->o->drive, (char *)NULL);
