@@ -49,7 +49,6 @@ echo >&"$GO"
 ok "the program goes on" until_ok grep -q "done" one.out
 # The last calls are told when the tracer has nothing else to do.
 until_ok eval '[ "$(grep -c "\"sys\":\"recvfrom\"" log)" = 200 ]'
-# Not INT: the shell lets what it starts with & ignore that.
 kill -TERM $pid
 wait $pid
 is "$?" 0 "SIGTERM (or ^C) ends the trace"
@@ -189,15 +188,16 @@ pid=$!
 until_ok grep -q "TracerPid:	[1-9]" /proc/"$(pid_of tiny)"/status
 curl -s "http://127.0.0.1:$port/10" >/dev/null
 until_ok grep -q '^accept4\?(' text
-kill -TERM $pid
+# The shell lets what it starts with & ignore it.
+kill -INT $pid
+ok "SIGINT by kill ends the trace, ignored or not" \
+	until_ok eval '! kill -0 $pid'
+kill -TERM $pid 2>/dev/null
 wait $pid
 like "$(grep -m1 -E '^accept4?\(.* = [0-9]' text)" \
 	" = [0-9]+<#c[0-9]+ TCP:\[127.0.0.1:$port->127.0.0.1:[0-9]+\]>" \
 	"what accept returned"
 
-## What cannot be attached to
-
-strace -o /dev/null -p "$prog" 2>/dev/null &
 # Files that may not grow beyond a KB.
 (
 	ulimit -f 1
@@ -215,6 +215,9 @@ is $? 0 "a file that reaches RLIMIT_FSIZE does not end kmap-trace"
 like "$(<err)" 'short: File too large; it ends here, the program goes on' \
 	"it is said"
 
+## What cannot be attached to
+
+strace -o /dev/null -p "$prog" 2>/dev/null &
 other=$!
 until_ok grep -q "TracerPid:	[1-9]" /proc/"$prog"/status
 not_ok "a program that strace has" "$trace" --attach "$prog" -o - 2>err

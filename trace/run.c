@@ -142,6 +142,16 @@ watch_silent(const char *region, pid_t tracer)
 	return starting;
 }
 
+/*
+ * A shell without job control ignores these two for what it starts with "&",
+ * so that the terminal's ^C is not for it. Who sends one by kill(2) means it.
+ */
+static bool
+meant(int sig, const siginfo_t *info)
+{
+	return (sig == SIGINT || sig == SIGQUIT) && info->si_code == SI_USER;
+}
+
 static void
 on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -155,7 +165,8 @@ on_signal(int sig, siginfo_t *info, void *context)
 	if (program && info->si_code != SI_KERNEL)
 		kill(program, sig);
 	for (i = 0; !program && i < COUNT(forwarded); i++)
-		if (forwarded[i] == sig && before[i].sa_handler != SIG_IGN)
+		if (forwarded[i] == sig &&
+			(before[i].sa_handler != SIG_IGN || meant(sig, info)))
 			asked = sig;
 	errno = saved;
 }
@@ -189,8 +200,9 @@ on_child(int sig)
 
 /*
  * What was ignored when we were started (nohup; a shell's "&") stays ignored
- * in the program until it says otherwise, and never ends the trace. It is
- * handed on all the same: gunicorn takes SIGQUIT however it was started.
+ * in the program until it says otherwise, and does not end the trace unless it
+ * is meant for it. It is handed on all the same: gunicorn takes SIGQUIT however
+ * it was started.
  */
 static void
 take_signals(void)
