@@ -38,6 +38,7 @@ struct image {
 	struct trace_module *modules; /* p.modules, and room for more */
 	size_t room;
 	char *exe, *cmdline;
+	uint64_t pidns; /* 0: unknown */
 	uint32_t number;
 	bool told; /* to the sinks */
 	bool child; /* of a fork: it has its parent's modules */
@@ -454,7 +455,8 @@ replaced(struct trace_drain *d, const struct image *by)
 		if (a_load(&ring->state) == KT_USED &&
 			ring->pid == (uint32_t)by->p.pid &&
 			ring->process < by->number &&
-			(!ring->pidns || ring->pidns == d->pidns))
+			(!ring->pidns || !by->pidns ||
+				ring->pidns == by->pidns))
 			a_cas(&ring->state, (uint32_t)KT_USED,
 				(uint32_t)KT_ENDED);
 	}
@@ -490,6 +492,8 @@ take_process(struct trace_drain *d, const struct kt_rec *rec, size_t left)
 		left - sizeof(*p) < (size_t)p->exe_len + p->cmd_len)
 		return;
 	i->p.pid = p->pid;
+	i->p.elsewhere = p->pidns && p->pidns != d->pidns;
+	i->pidns = p->pidns;
 	i->p.ppid = p->ppid;
 	i->p.t = rec->t;
 	i->p.exe = i->exe = copy(s, p->exe_len);

@@ -73,6 +73,7 @@ struct trace_process {
 	uint64_t t; /* when it was first seen */
 	const char *exe, *cmdline;
 	bool recorded; /* the recorder is loaded in it */
+	bool elsewhere; /* pid is of another pid namespace than ours */
 	int status; /* wait status once ended, -1 before */
 	size_t nmodules;
 	const struct trace_module *modules;

@@ -42,7 +42,7 @@
 #define KT_ENV "KMAP_TRACE"
 
 #define KT_MAGIC 0x313172747061676bULL
-#define KT_VERSION 2
+#define KT_VERSION 3
 
 #define KT_RINGS 4096
 #define KT_RING_BYTES (128u << 10)
@@ -184,6 +184,7 @@ _Static_assert(sizeof(struct kt_item) == 8, "layout");
 
 /* Bodies of the other records, after struct kt_rec. */
 struct kt_process {
+	uint64_t pidns; /* as a ring has it */
 	uint32_t pid, ppid;
 	uint32_t parent; /* image it was forked from, or 0: an exec'd one */
 	uint16_t exe_len, cmd_len; /* bytes that follow: exe, argv with NULs */

@@ -77,8 +77,10 @@ static void
 run_process(void *arg, const struct trace_process *p)
 {
 	(void)arg;
-	/* A process that ptrace alone sees ends with the tracer's wait. */
-	if (p->recorded && p->status == -1)
+	/* A process that ptrace alone sees ends with the tracer's wait. One
+	 * of another pid namespace has another number here: /proc tells it,
+	 * when it matters. */
+	if (p->recorded && !p->elsewhere && p->status == -1)
 		watch(p->pid);
 }
 

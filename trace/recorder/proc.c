@@ -60,6 +60,7 @@ kt_announce(uint32_t process, uint32_t parent, unsigned int flags)
 	rec->tid = kt_self.tid;
 	rec->t = kmap_now();
 	p = (struct kt_process *)(rec + 1);
+	p->pidns = kt_pidns;
 	p->pid = kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	p->ppid = kmap_syscall(SYS_getppid, 0, 0, 0, 0, 0, 0);
 	p->parent = parent;

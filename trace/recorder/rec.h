@@ -139,6 +139,7 @@ struct kt_private {
 extern struct kt_private *kt_private;
 extern bool kt_live; /* false: nothing is recorded */
 extern struct kt_region *kt_region; /* valid for good once kt_live was true */
+extern uint64_t kt_pidns; /* inode of the pid namespace, 0: unknown */
 extern uint32_t kt_last_process; /* number of the image or of its parent */
 extern bool kt_quiet; /* a seccomp filter may kill: no syscalls of our own */
 extern char kt_path[];

@@ -16,7 +16,7 @@ __thread struct kt_self kt_self;
 
 static pthread_key_t key;
 static bool keyed;
-static uint64_t pidns;
+uint64_t kt_pidns;
 static kmap_a64
 	backed[KT_KEPT / 64]; /* rings that this process has made usable */
 
@@ -84,15 +84,22 @@ kt_back(size_t at, size_t len)
 	return r;
 }
 
-void
-kt_ring_init(void)
+static void
+look_pidns(void)
 {
 	struct stat st;
 
+	kt_pidns = kmap_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid",
+			   &st, 0, 0, 0)
+		? 0
+		: st.st_ino;
+}
+
+void
+kt_ring_init(void)
+{
 	keyed = pthread_key_create(&key, kt_thread_end) == 0;
-	if (!kmap_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid", &st, 0,
-		    0, 0))
-		pidns = st.st_ino;
+	look_pidns();
 }
 
 /* The thread's last act of ours: other destructors may still call. */
@@ -131,6 +138,7 @@ forked(void)
 	p->pid = kmap_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	p->chunk = p->left = 0;
 	p->process = n;
+	look_pidns();
 	kt_self.vfork_parent = 0;
 	kt_self.depth = kt_self.nested = 0;
 	kt_stack_forked();
@@ -205,7 +213,7 @@ kt_attach(void)
 	s->ring->process = s->process;
 	s->ring->pid = kt_private->pid;
 	s->ring->tid = s->tid;
-	s->ring->pidns = pidns;
+	s->ring->pidns = kt_pidns;
 	a_store(&s->ring->inside, KT_OWN);
 	/* The first ones the reader never takes back from the file. */
 	if (i < KT_KEPT && (a_load(&backed[i / 64]) & 1ul << i % 64)) {
