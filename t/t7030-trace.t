@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 68
+plan 72
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -360,6 +360,49 @@ is $? 0 "SIGTERM ends the trace"
 ok "not the daemon" kill -0 "$(<pid)"
 ok "its table is written" grep -q waits.py left.kmap
 kill -TERM "$(<pid)"
+
+# One that forks twice, as daemons do: the process in between may end while
+# kmap-trace looks who is left.
+cat >twice.py <<'END'
+import os, socket, sys, time
+if os.fork():
+    time.sleep(0.1)
+    os._exit(0)
+time.sleep(0.1)
+os.setsid()
+if os.fork():
+    os._exit(0)
+time.sleep(0.3)
+socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+END
+for ((i = 0; i < 12; i++)); do
+	"$trace" -q -o t.kmap -tseen "$PYTHON" twice.py "$port"
+	grep -q 'connect(' seen || break
+done
+is "$i" 12 "a daemon that forks twice is followed"
+
+# The numbers of another pid namespace are those of others here: 1 never ends.
+if unshare -pf true 2>/dev/null; then
+	timeout 30 "$trace" -q -o t.kmap -tseen unshare -pf \
+		"$PYTHON" client.py "$port" fork >out
+	is $? 0 "a pid namespace: kmap-trace ends with the program"
+	is "$(grep -c 'connect(' seen)" 2 "and has seen the fork's child, too"
+	cat >inside.py <<'END'
+import ctypes, os, socket, sys
+assert ctypes.CDLL(None).unshare(0x20000000) == 0
+s = socket.socket()
+if os.fork() == 0:
+    s.connect(("127.0.0.1", int(sys.argv[1])))
+    os._exit(0)
+os.wait()
+END
+	timeout 30 "$trace" -q -o t.kmap -tseen "$PYTHON" inside.py "$port"
+	is $? 0 "the same of a fork without an exec"
+else
+	skip "no pid namespaces here" "a pid namespace: kmap-trace ends"
+	skip "no pid namespaces here" "the fork's child"
+	skip "no pid namespaces here" "a fork without an exec"
+fi
 
 # The tracer is killed.
 cat >long.py <<'END'

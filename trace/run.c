@@ -117,16 +117,16 @@ holds(const char *pid, const char *file, int end, const char *text)
 
 /*
  * A child that was forked and has called nothing yet has not been announced,
- * but it has its parent's mapping. True: another one has only the word of it
- * in its environment, because its program was executed just now (or takes no
- * recorder).
+ * but it has its parent's mapping. True: there was one. *starting: another one
+ * has only the word of it in its environment, because its program was executed
+ * just now (or takes no recorder).
  */
 static bool
-watch_silent(const char *region, pid_t tracer)
+watch_silent(const char *region, pid_t tracer, bool *starting)
 {
 	DIR *dir = opendir("/proc");
-	bool starting = false;
 	struct dirent *e;
+	bool any = false;
 	pid_t pid;
 
 	if (!dir)
@@ -135,13 +135,15 @@ watch_silent(const char *region, pid_t tracer)
 		pid = atoi(e->d_name);
 		if (pid <= 0 || pid == getpid() || pid == tracer)
 			continue;
-		if (holds(e->d_name, "maps", '\n', region))
+		if (holds(e->d_name, "maps", '\n', region)) {
+			any = true;
 			watch(pid);
-		else
-			starting |= holds(e->d_name, "environ", 0, region);
+		} else if (holds(e->d_name, "environ", 0, region)) {
+			*starting = true;
+		}
 	}
 	closedir(dir);
-	return starting;
+	return any;
 }
 
 /*
@@ -230,22 +232,6 @@ struct failed {
 	bool filter; /* of seccomp(2), not of execve(2) */
 };
 
-/* In the child, all signals blocked. */
-static struct failed
-become(const struct trace_run *r, const char *preload, const sigset_t *mask)
-{
-	size_t i;
-	int rc;
-
-	for (i = 0; i < COUNT(forwarded); i++)
-		sigaction(forwarded[i], &before[i], NULL);
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	if (setenv("LD_PRELOAD", preload, 1) < 0 ||
-		setenv("KMAP_TRACE", trace_drain_path(r->drain), 1) < 0)
-		return (struct failed){.error = errno};
-	rc = r->ptrace ? trace_verify_child(r->ptrace) : 0;
-	if (rc < 0)
-		return (struct failed){.error = -rc, .filter = true};
 void
 trace_run_prepare(void)
 {
@@ -258,6 +244,23 @@ trace_run_restore(void)
 	signal(SIGXFSZ, xfsz_before);
 }
 
+/* In the child, all signals blocked. */
+static struct failed
+become(const struct trace_run *r, const char *preload, const sigset_t *mask)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < COUNT(forwarded); i++)
+		sigaction(forwarded[i], &before[i], NULL);
+	trace_run_restore();
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	if (setenv("LD_PRELOAD", preload, 1) < 0 ||
+		setenv("KMAP_TRACE", trace_drain_path(r->drain), 1) < 0)
+		return (struct failed){.error = errno};
+	rc = r->ptrace ? trace_verify_child(r->ptrace) : 0;
+	if (rc < 0)
+		return (struct failed){.error = -rc, .filter = true};
 	execvp(r->argv[0], r->argv);
 	return (struct failed){.error = errno};
 }
@@ -267,7 +270,6 @@ say_failed(const struct trace_run *r, const struct failed *f)
 {
 	if (f->filter)
 		say("%s cannot be followed by ptrace, seccomp(2) is not "
-	trace_run_restore();
 		    "permitted here: %s",
 			r->argv[0], strerror(f->error));
 	else
@@ -396,16 +398,24 @@ say_left(const char *name)
 static bool
 any_left(const struct trace_run *r, bool *starting)
 {
+	pid_t tracer = r->ptrace ? trace_ptrace_tracer(r->ptrace) : 0;
+	int looks;
+
 	*starting = false;
 	if (r->ptrace && !trace_ptrace_ended(r->ptrace))
 		return true;
-	if (still_running())
-		return true;
-	*starting = watch_silent(trace_drain_path(r->drain),
-		r->ptrace ? trace_ptrace_tracer(r->ptrace) : 0);
-	/* In the middle of an exec a process has no mapping; it was announced
-	 * before, though. */
-	trace_drain_poll(r->drain, 0);
+	/* Who ends while /proc is read may leave a child that is not in what
+	 * was read (each daemon begins so): only when nobody was there twice
+	 * in a row, nobody is. */
+	for (looks = 0; looks < 2; looks++) {
+		if (still_running())
+			return true;
+		if (watch_silent(trace_drain_path(r->drain), tracer, starting))
+			looks = -1;
+		/* In the middle of an exec a process has no mapping; it was
+		 * announced before, though. */
+		trace_drain_poll(r->drain, 0);
+	}
 	return still_running();
 }
 
