@@ -13,7 +13,7 @@ cd "$WORK" || exit 99
 strace -f -c -o probe true 2>/dev/null || need_failed "no ptrace here"
 "$CC" -O2 -w -o unseen "$srcdir/trace/unseen.c" -ldl ||
 	bail_out "unseen does not compile"
-plan 23
+plan 27
 
 # verified PROGRAM...: its output in out, its calls in log, its table in t.kmap
 verified()
@@ -208,6 +208,31 @@ END
 		"99 of 100 come from the cache"
 else
 	skip "the audit is written for x86-64" "the cache of stacks"
+fi
+
+# What another user executes: the recorder's memory is not his.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	free_port port
+	start tiny plain_env "$builddir/tiny" "$port"
+	wait_port "$port" tiny || bail_out "tiny does not listen"
+	as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	# shellcheck disable=SC2086
+	"$trace" -o t.kmap $as curl -s "http://127.0.0.1:$port/10" >out 2>err
+	like "$(<err)" "curl was executed as another user.*use --verify" \
+		"another user's program: the report says so"
+	like "$(<err)" "no network endpoint that was seen" "no more than it knows"
+	# shellcheck disable=SC2086
+	verified $as curl -s "http://127.0.0.1:$port/10"
+	is "$(escapes | grep -c " sendto ")" 0 \
+		"--verify: a preloaded library would see what it calls"
+	is "$(grep -c "^address = \"127.0.0.1:$port\"" t.kmap) $(
+		sed -n '/^address = "127.0.0.1:/,/^$/s/^decision = //p' t.kmap)" \
+		'1 "emulate"' "and could move it"
+else
+	skip "not root" "another user's program"
+	skip "not root" "what is known of it"
+	skip "not root" "--verify"
+	skip "not root" "its connection"
 fi
 
 finish

@@ -17,6 +17,7 @@
 #include "opts.h"
 #include "out.h"
 #include "program.h"
+#include "region.h"
 #include "run.h"
 #include "sinks.h"
 #include "symbol.h"
@@ -462,6 +463,18 @@ is_new(char **files, size_t *size, const char *file)
 	return argz_add(files, size, file) == 0;
 }
 
+/* Executed by somebody who cannot open the recorder's memory. */
+static bool
+say_barred(const struct trace_run *r, const char *name)
+{
+	if (r->ptrace)
+		return false;
+	say("%s was executed as another user, who cannot open the recorder's "
+	    "memory: nothing of it was seen, use --verify",
+		name);
+	return true;
+}
+
 /* Programs that were executed under the one that was started and that took no
  * recorder: how many. */
 static unsigned int
@@ -477,6 +490,10 @@ report_unseen(const struct trace_run *r)
 		return 0;
 	list = trace_drain_programs(r->drain, &len);
 	while ((name = argz_next(list, len, name))) {
+		if (*name == KT_BARRED) {
+			n += say_barred(r, name + 1);
+			continue;
+		}
 		if (!*name ||
 			trace_program_look(
 				&p, name, getenv("PATH"), why, sizeof(why)) < 0)

@@ -50,6 +50,9 @@
 /* What one process takes of the arena at a time, made real before use. */
 #define KT_CHUNK (64u << 10)
 
+/* Before the name of a program whose user cannot open the region. */
+#define KT_BARRED '\1'
+
 #define KT_PROGRAMS_AT 4096u
 #define KT_PROGRAMS_BYTES (16u << 10)
 #define KT_RINGS_AT (KT_PROGRAMS_AT + KT_PROGRAMS_BYTES)

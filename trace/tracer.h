@@ -61,7 +61,7 @@ struct image {
 	pid_t pid, ppid;
 	unsigned users; /* threads that run it */
 	bool program; /* an exec was seen, or it was attached to */
-	bool recorded; /* libkmaptrace.so is mapped */
+	bool recorded; /* libkmaptrace.so is mapped, and may record */
 	bool i386; /* 32-bit code */
 	bool announced;
 	uint32_t above; /* its rings have numbers of images above this */
@@ -119,6 +119,8 @@ struct tracer {
 	unsigned int data, frames;
 	int out;
 	struct kt_region *region;
+	ino_t region_ino;
+	uid_t region_uid;
 	struct wire_counts counts[TRACER_NRS];
 	bool counted; /* since counts were last told */
 	uint32_t endpoints; /* numbers given out */

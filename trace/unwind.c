@@ -300,6 +300,19 @@ is_recorder(const char *path)
 	return slash && !strncmp(slash + 1, RECORDER, strlen(RECORDER));
 }
 
+/* A program of another user has the recorder, which cannot open the region.
+ * Root can. */
+static bool
+barred(pid_t pid)
+{
+	char name[32];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "/proc/%d", pid);
+	return tracer.region && stat(name, &st) == 0 && st.st_uid &&
+		st.st_uid != tracer.region_uid;
+}
+
 /* Reads /proc/PID/maps and tells what code there is. */
 void
 unwind_modules(struct image *im)
@@ -307,7 +320,7 @@ unwind_modules(struct image *im)
 	struct wire_modules head = {.image = im->id};
 	char name[64], *line = NULL, last[4096] = "", vdso[] = "[vdso32]";
 	uint64_t file = 0;
-	bool first = false;
+	bool first = false, recorder = false, region = false;
 	size_t room = 0, size = 0;
 	FILE *f;
 
@@ -319,14 +332,15 @@ unwind_modules(struct image *im)
 	tracer_begin(WIRE_MODULES);
 	tracer_add(&head, sizeof(head));
 	while (getline(&line, &size, f) > 0) {
-		unsigned long start, end, off;
+		unsigned long start, end, off, ino;
 		char perms[8], *path;
 		int at = 0;
 
-		if (sscanf(line, "%lx-%lx %7s %lx %*s %*s %n", &start, &end,
-			    perms, &off, &at) < 4 ||
+		if (sscanf(line, "%lx-%lx %7s %lx %*s %lu %n", &start, &end,
+			    perms, &off, &ino, &at) < 5 ||
 			!at)
 			continue;
+		region |= tracer.region && ino == tracer.region_ino;
 		path = line + at;
 		path[strcspn(path, "\n")] = 0;
 		if (strcmp(path, last) || (!off && *path == '/')) {
@@ -343,8 +357,7 @@ unwind_modules(struct image *im)
 				realloc(im->code, room * sizeof(*im->code)));
 		}
 		im->code[im->ncode++] = (struct range){start, end, file, NULL};
-		if (is_recorder(path))
-			im->recorded = true;
+		recorder |= is_recorder(path);
 		if (*path == '[' && strcmp(path, "[vdso]"))
 			*path = 0; /* [stack], [heap], [anon:jit] */
 		/* "[vdso]" is like our own, with the same names. */
@@ -361,6 +374,7 @@ unwind_modules(struct image *im)
 		}
 	}
 	tracer_end();
+	im->recorded |= recorder && (region || !barred(im->pid));
 	free(line);
 	fclose(f);
 }

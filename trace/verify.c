@@ -174,6 +174,8 @@ verify_map(const char *region)
 		return -EINVAL;
 	}
 	tracer.region = r;
+	tracer.region_ino = st.st_ino;
+	tracer.region_uid = st.st_uid;
 	return 0;
 }
 

@@ -24,6 +24,7 @@
 
 bool kt_live;
 bool kt_quiet;
+static uid_t owner; /* of the region */
 struct kt_region *kt_region;
 struct kt_private *kt_private;
 uint32_t kt_last_process;
@@ -99,6 +100,7 @@ map_region(const char *path)
 	if (!r)
 		return false;
 	kt_region = r;
+	owner = st.st_uid;
 	kmap_syscall(SYS_madvise, r, KT_REGION_BYTES, MADV_DONTDUMP, 0, 0, 0);
 	if (kt_back(0, KT_DATA_AT)) {
 		/* The header's own page the reader has made. */
@@ -315,19 +317,33 @@ patched(const struct patch *p, char *const *envp, char **to, char *text)
 	return to;
 }
 
+/* The region is its user's and root's: who became another one (su, setpriv)
+ * gets no recorder into what it executes. */
+static bool
+barred(void)
+{
+	uid_t uid = kmap_syscall(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+
+	return uid && uid != owner;
+}
+
 /*
  * What is executed, because it may take no recorder, and then nothing else is
  * known of it. It is written where no ring is needed: most children do nothing
  * but this.
  */
 static void
-program(const char *name)
+program(const char *path)
 {
-	char *list = (char *)kt_region + KT_PROGRAMS_AT;
-	uint32_t at, n = strlen(name) + 1, end = a_load(&kt_region->programs);
+	char *list = (char *)kt_region + KT_PROGRAMS_AT, name[2049];
+	uint32_t at, n = strlen(path) + 1, end = a_load(&kt_region->programs);
+	bool marked = barred();
 
-	if (end > KT_PROGRAMS_BYTES)
+	if (end > KT_PROGRAMS_BYTES || n + marked > sizeof(name))
 		return;
+	name[0] = KT_BARRED;
+	memcpy(name + marked, path, n);
+	n += marked;
 	for (at = 0; at < end; at += strnlen(list + at, end - at) + 1)
 		if (n <= end - at && !memcmp(list + at, name, n))
 			return;
