@@ -8,7 +8,7 @@ esac
 private_net "$@"
 need curl "$PYTHON" diff
 [ -x "$KMAP_TRACE" ] || bail_out "kmap-trace is not built"
-plan 72
+plan 73
 cd "$WORK" || exit 99
 trace=$KMAP_TRACE
 # The name of the recorder's memory goes by this name.
@@ -403,6 +403,14 @@ else
 	skip "no pid namespaces here" "the fork's child"
 	skip "no pid namespaces here" "a fork without an exec"
 fi
+
+# Two names that are not UTF-8 are written alike, in one line.
+cp "$(type -P true)" $'a\xff'
+cp "$(type -P true)" $'a\xfe'
+"$trace" -q -o t.kmap sh -c '"$1"; "$2"' sh \
+	$'./a\xff' $'./a\xfe'
+ok "names that are not UTF-8" "$trace" --check t.kmap
+rm -f $'a\xff' $'a\xfe'
 
 # The tracer is killed.
 cat >long.py <<'END'

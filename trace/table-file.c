@@ -237,6 +237,27 @@ character(const unsigned char *s)
 	return n;
 }
 
+/* What is not UTF-8 cannot be said in TOML. */
+static const char none[] = "\xef\xbf\xbd";
+
+char *
+tv_clean(const char *s)
+{
+	struct out o = {0};
+
+	while (*s) {
+		size_t n = character((const unsigned char *)s);
+
+		if (n)
+			put(&o, s, n);
+		else
+			puts_(&o, none);
+		s += n ? n : 1;
+	}
+	put(&o, "", 1);
+	return o.p;
+}
+
 static void
 put_string(struct out *o, const char *s)
 {
@@ -247,8 +268,7 @@ put_string(struct out *o, const char *s)
 		size_t n = character((const unsigned char *)s);
 
 		if (n == 0) {
-			/* What is not UTF-8 cannot be said in TOML. */
-			puts_(o, "\xef\xbf\xbd");
+			puts_(o, none);
 			s++;
 			continue;
 		}

@@ -23,6 +23,9 @@ tv_boolean(struct kmap_value **list, const char *key, bool b);
 struct kmap_value *
 tv_list(struct kmap_value **list, const char *key, enum kmap_value_type type);
 
+/* A copy as it will be written: two names that are written alike are one. */
+char *tv_clean(const char *s);
+
 /* The section of that name, appended if there is none, or if it is [[ ]]. */
 struct kmap_section *tv_section(struct kmap_section **list, const char *name);
 

@@ -877,7 +877,7 @@ table_process(void *arg, const struct trace_process *p)
 	i->p = p;
 	if (!i->exe || strcmp(i->exe, p->exe)) {
 		free(i->exe);
-		i->exe = xstrdup(p->exe);
+		i->exe = tv_clean(p->exe);
 	}
 	if (!i->cmdline)
 		i->cmdline = xstrdup(p->cmdline ? p->cmdline : "");
