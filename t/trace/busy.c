@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -78,6 +79,8 @@ thread(void *arg)
 }
 
 /* It is still in recv when the process ends: that is no call. */
+static sem_t opened;
+
 static void *
 blocked(void *arg)
 {
@@ -86,6 +89,7 @@ blocked(void *arg)
 
 	(void)arg;
 	pair(sv);
+	sem_post(&opened);
 	recv(sv[0], &c, 1, 0);
 	return NULL;
 }
@@ -211,6 +215,7 @@ all(char *self)
 	signals();
 	sets();
 	pthread_create(&t[0], NULL, blocked, NULL);
+	sem_wait(&opened);
 	usleep(50000);
 	puts("fine");
 	return 42;
