@@ -13,8 +13,14 @@ kmap_duplicated(int fd, int fd2)
 	struct kmap_fdslot *s = fd2 < 0 ? NULL : kmap_fdslot(fd);
 	struct kmap_ent *e;
 
-	if (fd2 < 0 || kmap_vfork_child())
+	if (fd2 < 0)
 		return fd2;
+	if (kmap_vfork_child()) {
+		/* For the program that it becomes: on TCP before that reads or
+		 * writes, also for the parent, whose memory this is. */
+		kmap_fd_passed_out(fd);
+		return fd2;
+	}
 	kmap_fd_born(fd2);
 	if (s == NULL)
 		return fd2;

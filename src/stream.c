@@ -1353,10 +1353,26 @@ lowat_set(struct kmap_ep *ep, int fd, uint32_t lowat)
 	kmap_sys_setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof(v));
 }
 
+/*
+ * What was readable stays readable: whoever gets the descriptor may not want
+ * to block. A peer that is in no call of ours cannot repay; it is not waited
+ * for any longer.
+ */
+static void
+wait_repaid(struct kmap_ep *ep)
+{
+	uint64_t t0 = kmap_now();
+
+	while (!(a_load_acq(&ep->rx.ring.shm->sflags) & KMAP_REPAID) &&
+		kmap_now() - t0 < 20 * KMAP_REPAY_NS)
+		kmap_sys_yield();
+}
+
 void
 kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 {
 	struct kmap_ep *ep = e->ep;
+	bool owed = false;
 
 	kmap_ent_bar(e, why);
 	/* Also whoever pairs it just now comes to his end first. */
@@ -1373,13 +1389,16 @@ kmap_go_down(struct kmap_ent *e, int fd, enum kmap_why why)
 			fd);
 		kmap_sys_connect(fd, &none, sizeof(none));
 		ep->rx.frozen = true;
-	}
+	} else if (ep->rx.frozen && ep->link != NULL)
+		owed = a_load_acq(&ep->rx.ring.shm->tail) != ep->rx.ring.head;
 	if (ep->rx.lowat_bent)
 		lowat_set(ep, fd, ep->rcvlowat);
 	kmap_gate_open(&ep->rx.gate);
 	kmap_unlock(&ep->rx.lock);
 	/* Whoever sees this record sees the request. */
 	kmap_tx_finish(e);
+	if (owed && why == KMAP_WHY_PASSED)
+		wait_repaid(ep);
 	kmap_keep_end(ep, fd);
 }
 

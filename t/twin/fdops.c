@@ -730,6 +730,40 @@ CASE(fork, vfork, 0)
 	tw_rounds(c, false);
 }
 
+/*
+ * The program that a vfork child becomes has it as standard input and output:
+ * it gets the bytes that wait, without blocking, and its own arrive.
+ */
+CASE(fork, vfork_stdio, F_TCP)
+{
+	struct tw_conn *c = tw_open();
+	int fd = c->fd, st;
+	pid_t pid;
+
+	tw_mid(c);
+	c->count = false;
+	p_send(c, 16);
+	t_got(c, "peek", recv(fd, buf, 16, MSG_PEEK | MSG_WAITALL), buf);
+	fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	/* Asleep in a call, as servers are. */
+	p_start(OP_RECV, c, 6, 0, 0);
+	pid = vfork();
+	if (pid == 0) {
+		dup2(fd, 0);
+		dup2(fd, 1);
+		execl("/usr/bin/head", "head", "-c", "6", (char *)NULL);
+		_exit(9);
+	}
+	waitpid(pid, &st, 0);
+	t_ret("child", st);
+	T("peer got %ld", p_end().r);
+	fcntl(fd, F_SETFL, O_RDWR);
+	c->rx += 6;
+	t_recv(c, 10);
+	p_send(c, 10);
+	t_recv(c, 10);
+}
+
 /* A server that forks for each connection. */
 CASE(fork, server, F_NOUP)
 {
