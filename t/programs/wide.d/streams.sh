@@ -217,3 +217,71 @@ wide_vsftpd()
 	done_with vsftpd
 	rm -rf "$R/ftp"
 }
+
+program nbd "nbdkit nbdcopy" \
+	"nbdkit: 40 MB fetched, from server to server on two connections, fetched one by one"
+wide_nbd()
+{
+	local two
+	free_port PORT
+	free_port two
+	cat "$DOCS/$BIG" "$DOCS/$BIG" "$DOCS/$BIG" >"$R/disk"
+	truncate -s 40M "$R/disk" "$R/copy"
+	serve disk "$PORT" nbdkit -f -i 127.0.0.1 -p "$PORT" file "$R/disk" ||
+		return
+	serve memory "$two" nbdkit -f -i 127.0.0.1 -p "$two" memory 40M ||
+		return
+	work
+	ask client nbdcopy "nbd://127.0.0.1:$PORT" "$R/copy"
+	say fetched $? "$(sum_of <"$R/copy")"
+	ask client nbdcopy --connections=2 "nbd://127.0.0.1:$PORT" \
+		"nbd://127.0.0.1:$two"
+	say copied $?
+	ask client nbdcopy --synchronous "nbd://127.0.0.1:$two" "$R/copy"
+	say again $? "$(sum_of <"$R/copy")"
+	rm -f "$R/disk" "$R/copy"
+	done_with disk memory
+}
+
+program stunnel "stunnel openssl ab curl" \
+	"stunnel: a TLS client and a TLS server in front of tiny"
+wide_stunnel()
+{
+	local tls plain
+	free_port PORT
+	free_port tls
+	free_port plain
+	openssl req -new -x509 -days 2 -nodes -subj /CN=localhost \
+		-out "$R/cert" -keyout "$R/key" 2>/dev/null
+	cat >"$R/server.conf" <<-END
+	foreground = yes
+	pid =
+	syslog = no
+	[server]
+	accept = 127.0.0.1:$tls
+	connect = 127.0.0.1:$PORT
+	cert = $R/cert
+	key = $R/key
+	END
+	cat >"$R/client.conf" <<-END
+	foreground = yes
+	pid =
+	syslog = no
+	[client]
+	client = yes
+	accept = 127.0.0.1:$plain
+	connect = 127.0.0.1:$tls
+	END
+	serve tiny "$PORT" "$TINY" -t "$PORT" || return
+	serve server "$tls" stunnel "$R/server.conf" || return
+	serve inner "$plain" stunnel "$R/client.conf" || return
+	work
+	say curl "$(ask client curl -sS "http://127.0.0.1:$plain/$SMALL" \
+		"http://127.0.0.1:$plain/$MID" "http://127.0.0.1:$plain/$BIG" |
+		sum_of)"
+	say tls "$(ask client curl -sSk "https://127.0.0.1:$tls/$BIG" | sum_of)"
+	say ab "$(ask client ab -q -k -n 2000 -c 10 \
+		"http://127.0.0.1:$plain/$SMALL" |
+		grep -E '^(Complete|Failed|Non-2xx|HTML)')"
+	done_with inner server tiny
+}
