@@ -59,7 +59,7 @@ struct reading {
 #define HEAD offsetof(struct kmap_pub, conn)
 #define CANDIDATES 16 /* files of that name in one process */
 #define ROUNDS 3
-#define TORN 50 /* tries to read between two ends of connections */
+#define TORN 150 /* tries to read between two ends of connections */
 #define TORN_NAP_NS 200000 /* after each but the first few of them */
 
 /* ---- small files ---- */

@@ -234,7 +234,7 @@ rx_timeo(const struct tw_call *x)
 		tw_timeo(c->fd, SO_RCVTIMEO, 30);
 		t = tw_ns();
 		go(x, c, 16, 0);
-		T("%s", tw_ns() - t >= 29000000 ? "waited" : "too early");
+		T("%s", tw_ns() - t >= 25000000 ? "waited" : "too early");
 		p_when(OP_SEND, c, 5, 0, 0);
 		tw_timeo(c->fd, SO_RCVTIMEO, 5000);
 		go(x, c, 16, 0);
