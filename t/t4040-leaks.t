@@ -37,15 +37,17 @@ settled()
 	sleep 0.2
 }
 
-# grew NAME BEFORE AFTER: by a few at most, however many connections
+# grew NAME BEFORE AFTER: by a few at most, however many connections. (Threads
+# that were there at the same time have a placeholder and a stack each; on a
+# busy machine there are more of them at once.)
 grew()
 {
 	local b a
 	read -ra b <<<"$2"
 	read -ra a <<<"$3"
 	diag "$1: fds, mappings, memfds, segments: $2 -> $3"
-	holds "${a[0]} <= ${b[0]} + 3" "$1: no fds leak"
-	holds "${a[1]} <= ${b[1]} + 12" "$1: no mappings leak"
+	holds "${a[0]} <= ${b[0]} + 8" "$1: no fds leak"
+	holds "${a[1]} <= ${b[1]} + 24" "$1: no mappings leak"
 	holds "${a[2]} <= ${b[2]} && ${a[3]} <= ${b[3]} + 2" \
 		"$1: no segments leak"
 }
