@@ -213,6 +213,8 @@ in_thread(void)
 	pthread_t t;
 	sigset_t all;
 
+	/* A shell's & has it ignored. */
+	signal(SIGQUIT, SIG_DFL);
 	pthread_create(&t, NULL, kills, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
