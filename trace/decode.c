@@ -1268,7 +1268,7 @@ put_arg(struct writer *w, char letter, unsigned int at)
 		break;
 	case 'E':
 		it = find_item(c, at, TRACE_ITEM_EPOLL);
-		if (it && v)
+		if (it && it->len >= sizeof(struct trace_poll) && v)
 			put_epoll(w, it, true);
 		else
 			put_ptr(w, v);
