@@ -173,6 +173,8 @@ kmap_fd_leave(int fd)
 			kmap_fd_hidden_close(high);
 		}
 	}
+	if (e->rdv_fd >= 0)
+		kmap_pair_look_last(e, fd);
 	if (e->noffers != 0)
 		kmap_pair_settle(e, fd);
 	ends(e, fd);

@@ -57,7 +57,7 @@ struct kmap_link {
 	 * without taking it (MSG_PEEK duplicates its fd). */
 	bool forked_early;
 	kmap_a32 wait_seen; /* an endpoint's waiting was seen */
-	kmap_a32 missed; /* connector: an offer went unclaimed */
+	kmap_a32 missed; /* connector: pair.c, missed_before */
 	_Atomic int patient; /* stream.c, "spill": what was learned */
 	/* connector: which slots are free, and their generations */
 	struct kmap_lock lock;

@@ -42,6 +42,8 @@
 #define LOOK_NS UINT64_C(10000000)
 /* Ticks that the connector has to announce what it was told to. */
 #define JOIN_TICKS 8u
+/* Connections in which a process that is not known yet is looked for. */
+#define MISSED_FOR 16u
 
 bool (*kmap_consent_hook)(struct kmap_ent *e);
 bool (*kmap_seen_hook)(struct kmap_ent *e);
@@ -525,17 +527,33 @@ kmap_pair_claimed(const struct kmap_ent *e)
 
 /*
  * Several processes answer at one destination (prefork, SO_REUSEPORT), and
- * one that we do not know yet accepted the last connection: this time the
- * name stands from the start beside the announcements.
+ * one that we do not know yet accepted a connection: in the next ones the name
+ * stands from the start beside the announcements. In more than one, as the
+ * processes may take turns.
  */
 static bool
 missed_before(struct kmap_ent *e)
 {
 	bool missed = false;
 
-	for (unsigned int i = 0; i < e->noffers; i++)
-		missed |= a_xchg(&e->offers[i].link->missed, 0u) != 0;
+	for (unsigned int i = 0; i < e->noffers; i++) {
+		kmap_a32 *left = &e->offers[i].link->missed;
+		uint32_t n = a_load(left);
+
+		/* Two at once may count for one. */
+		if (n != 0)
+			a_store(left, n - 1);
+		missed |= n != 0;
+	}
 	return missed;
+}
+
+/* Nobody claimed it. */
+static void
+offers_missed(struct kmap_ent *e)
+{
+	for (unsigned int i = 0; i < e->noffers; i++)
+		a_store(&e->offers[i].link->missed, MISSED_FOR);
 }
 
 /* kmap_links_lock is held: the link stays. */
@@ -1130,9 +1148,9 @@ static void
 settle(struct kmap_ent *e, int fd)
 {
 	for (unsigned int i = e->noffers; i-- > 0;)
-		if (offer_take_back(&e->offers[i]))
-			a_store(&e->offers[i].link->missed, 1u);
+		offer_take_back(&e->offers[i]);
 	if (!claimed(e, fd)) {
+		offers_missed(e);
 		offers_withdraw(e, -1);
 		e->preconsent = false;
 	}
@@ -1206,6 +1224,16 @@ kmap_pair_settle(struct kmap_ent *e, int fd)
 	kmap_unlock(&e->ep->lock);
 }
 
+/* The endpoint's lock is held. */
+static void
+look_for_greeting(struct kmap_ent *e, int fd, bool called)
+{
+	if (a_load(&e->ep->stage) == KMAP_OFFERED && !e->closing &&
+		kmap_kin_alone(e->ep) && !(e->noffers > 0 && claimed(e, fd)) &&
+		e->rdv_fd >= 0)
+		greeted(e, fd, called);
+}
+
 void
 kmap_pair_look(struct kmap_ent *e, int fd)
 {
@@ -1222,11 +1250,17 @@ kmap_pair_look(struct kmap_ent *e, int fd)
 	}
 	if (!kmap_trylock(&ep->lock))
 		return;
-	if (a_load(&ep->stage) == KMAP_OFFERED && !e->closing &&
-		kmap_kin_alone(ep) && !(e->noffers > 0 && claimed(e, fd)) &&
-		e->rdv_fd >= 0)
-		greeted(e, fd, true);
+	look_for_greeting(e, fd, true);
 	kmap_unlock(&ep->lock);
+}
+
+void
+kmap_pair_look_last(struct kmap_ent *e, int fd)
+{
+	if (!kmap_trylock(&e->ep->lock))
+		return;
+	look_for_greeting(e, fd, false);
+	kmap_unlock(&e->ep->lock);
 }
 
 void
@@ -1237,8 +1271,7 @@ kmap_pair_close(struct kmap_ent *e)
 	kmap_lock(&e->ep->lock);
 	e->closing = true;
 	name_drop(e);
-	for (unsigned int i = 0; i < e->noffers; i++)
-		a_store(&e->offers[i].link->missed, 1u);
+	offers_missed(e);
 	offers_withdraw(e, -1);
 	if (e->link != NULL)
 		a_cas(&e->link->ents[e->link_slot], self,

@@ -27,6 +27,9 @@ void kmap_pair_wait_seen(struct kmap_ent *e, int fd);
 /* Within one long call: looks whether an offer was taken, without counting as
  * one of the calls after which it is taken back. */
 void kmap_pair_look(struct kmap_ent *e, int fd);
+/* Before the close: a greeting that came meanwhile is too late for this
+ * connection, but brings a link for the next ones. */
+void kmap_pair_look_last(struct kmap_ent *e, int fd);
 /* Whether an acceptor has claimed one of the endpoint's offers: loads only. */
 bool kmap_pair_claimed(const struct kmap_ent *e);
 /* Whether a long send may yet meet the peer: until more went by TCP than

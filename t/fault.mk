@@ -75,7 +75,8 @@ FAULT_TESTS = \
 	t4170-taken.t \
 	t4180-handover.t \
 	t4190-late.t \
-	t4200-passed.t
+	t4200-passed.t \
+	t4210-turns.t
 
 dist_check_SCRIPTS += $(FAULT_TESTS)
 TESTS += t4010-kills $(FAULT_TESTS)
