@@ -343,6 +343,17 @@ port_of()
 	cat "$1"
 }
 
+# until_line FILE TEXT: until it stands there, 10 s at most
+until_line()
+{
+	local i
+	for ((i = 0; i < 500; i++)); do
+		grep -q "$2" "$1" 2>/dev/null && return
+		sleep 0.02
+	done
+	return 1
+}
+
 # wait_port PORT [NAME]: until somebody listens there, 30 s at most; with the
 # name of a started program it gives up when that has died
 wait_port()

@@ -48,17 +48,6 @@ by_verify()
 		sed -E 's/ .*, ([0-9]+) calls .*/ \1/' | sort
 }
 
-# until_line FILE TEXT
-until_line()
-{
-	local i
-	for ((i = 0; i < 500; i++)); do
-		grep -q "$2" "$1" 2>/dev/null && return
-		sleep 0.02
-	done
-	return 1
-}
-
 said="i386 is a 32-bit program for i386.*: it is traced by ptrace instead"
 
 ## By itself

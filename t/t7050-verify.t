@@ -153,17 +153,6 @@ tracer()
 	done
 }
 
-# until_line FILE TEXT
-until_line()
-{
-	local i
-	for ((i = 0; i < 500; i++)); do
-		grep -q "$2" "$1" 2>/dev/null && return
-		sleep 0.02
-	done
-	return 1
-}
-
 : >out	# what an earlier one said is no sign
 "$trace" -q --verify -o - "$busy" loop 1500 >out 2>err &
 pid=$!

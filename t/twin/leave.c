@@ -181,8 +181,9 @@ tw_taker_main(void)
 	return 0;
 }
 
+/* Another program, with what it is to be and an argument (or NULL). */
 static pid_t
-taker(int *to, bool with_library)
+other(const char *as, const char *arg, int *to, bool with_library)
 {
 	int sv[2];
 	pid_t pid;
@@ -194,12 +195,18 @@ taker(int *to, bool with_library)
 		dup2(sv[1], 0);
 		if (!with_library)
 			unsetenv("LD_PRELOAD");
-		execl("/proc/self/exe", "twin", "--taker", (char *)NULL);
+		execl("/proc/self/exe", "twin", as, arg, (char *)NULL);
 		_exit(9);
 	}
 	close(sv[1]);
 	*to = sv[0];
 	return pid;
+}
+
+static pid_t
+taker(int *to, bool with_library)
+{
+	return other("--taker", NULL, to, with_library);
 }
 
 static void
@@ -393,23 +400,7 @@ tw_watcher_main(int ep)
 static pid_t
 watcher(int *to, bool with_library)
 {
-	int sv[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
-		abort();
-	pid = fork();
-	if (pid == 0) {
-		dup2(sv[1], 0);
-		if (!with_library)
-			unsetenv("LD_PRELOAD");
-		execl("/proc/self/exe", "twin", "--watcher", "-1",
-			(char *)NULL);
-		_exit(9);
-	}
-	close(sv[1]);
-	*to = sv[0];
-	return pid;
+	return other("--watcher", "-1", to, with_library);
 }
 
 /* It is told to look, and has looked. */
