@@ -54,6 +54,11 @@ start server kmap_env KMAP_STATS="$WORK/server.json" "$PYTHON" \
 port=$(port_of "$WORK/port")
 is "$(KMAP_STATS=$WORK/client.json within 30 kmap_env "$PYTHON" \
 	"$WORK/client.py" "$port" $conns)" 0 "every answer"
+# Its processes end by themselves, and each says what it had.
+for ((i = 0; i < 200; i++)); do
+	[ "$(wc -l <"$WORK/server.json")" -le $procs ] || break
+	sleep 0.05
+done
 stop server
 paired=$(stats_sum "$WORK/client.json" connections_paired)
 is "$(stats_sum "$WORK/client.json" connections_seen)" $conns "in $conns"
