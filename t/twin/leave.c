@@ -994,21 +994,31 @@ streams_beside(int fd)
 	tw_asleep(atomic_load(&streamer_tid));
 }
 
-/* As one thread makes it a stream, another one is about to consent. */
-CASE(leave, fdopen_at_consent, F_NOUP)
+/* A connection that becomes a stream as another thread comes to the point;
+ * where it does not come there, and need not, after some rounds. */
+static struct tw_conn *
+streams_at(const char *point, bool must)
 {
 	struct tw_conn *c = tw_open_raw();
 
-	tw_at("consenting", c->fd, streams_beside);
+	tw_at(point, c->fd, streams_beside);
 	tw_now();
 	for (int i = 0; i < 3; i++)
 		tw_rounds(c, false);
 	if (atomic_load(&streamer_tid) != 0)
 		pthread_join(streamer, NULL);
-	else if (tw->mode == MODE_MIDDLE)
-		tw_fault("it never came to consent");
+	else if (must)
+		tw_fault("it never came to %s", point);
 	else
 		streams_there((void *)(intptr_t)c->fd);
+	return c;
+}
+
+/* As one thread makes it a stream, another one is about to consent. */
+CASE(leave, fdopen_at_consent, F_NOUP)
+{
+	struct tw_conn *c = streams_at("consenting", tw->mode == MODE_MIDDLE);
+
 	for (int i = 0; i < 3; i++) {
 		p_send(c, 10);
 		t_got(c, "read", (long)fread(buf, 1, 10, stream), buf);
@@ -1021,18 +1031,9 @@ CASE(leave, fdopen_at_consent, F_NOUP)
  * the test can say when.) */
 CASE(leave, fdopen_at_pairing, F_NOUP)
 {
-	struct tw_conn *c = tw_open_raw();
+	struct tw_conn *c = streams_at(
+		"rendezvous-sent", tw->acceptor && tw->mode == MODE_MIDDLE);
 
-	tw_at("rendezvous-sent", c->fd, streams_beside);
-	tw_now();
-	for (int i = 0; i < 3; i++)
-		tw_rounds(c, false);
-	if (atomic_load(&streamer_tid) != 0)
-		pthread_join(streamer, NULL);
-	else if (tw->acceptor && tw->mode == MODE_MIDDLE)
-		tw_fault("it never came to pair");
-	else
-		streams_there((void *)(intptr_t)c->fd);
 	for (int i = 0; i < 3; i++) {
 		p_send(c, 10);
 		t_got(c, "read", (long)fread(buf, 1, 10, stream), buf);
