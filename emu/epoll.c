@@ -590,14 +590,27 @@ ring_set(struct kmap_set *s)
 		kmap_sys_write(s->bell, &one, sizeof(one));
 }
 
+/* Changes what the kernel has of it. `anew`: to or from EPOLLEXCLUSIVE, which
+ * refuses MOD. */
 static int
-register_tag(struct kmap_item *it, int op)
+reregister(struct kmap_item *it, bool anew, struct epoll_event *ev)
+{
+	int set = it->set->fd;
+
+	if (anew)
+		kmap_sys_epoll_ctl(set, EPOLL_CTL_DEL, it->fd, NULL);
+	return kmap_sys_epoll_ctl(
+		set, anew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, it->fd, ev);
+}
+
+static int
+register_tag(struct kmap_item *it, bool anew)
 {
 	struct epoll_event ev = {.events = CARRIER_EVENTS |
 			(it->reg.kernel_out ? EPOLLOUT : 0u)};
 
 	ev.data.u64 = tag_of(it);
-	return kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
+	return reregister(it, anew, &ev);
 }
 
 /*
@@ -782,7 +795,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 	struct kmap_set *s = it->set;
 	struct edges x = {.full = false};
 	bool et = !fresh && (it->reg.events & EPOLLET);
-	int r, spent = 0;
+	int spent = 0;
 
 	if (it->reg.tagged)
 		return item_tagged_before(it, e);
@@ -809,13 +822,7 @@ item_tag_as(struct kmap_item *it, struct kmap_ent *e, bool fresh)
 	it->reg.kernel_out = x.full;
 	/* From now on a full buffer is noted where it is met. */
 	it->reg.out_known = kmap_tx_gated(e);
-	if (it->reg.exclusive) {
-		/* EPOLLEXCLUSIVE refuses MOD. */
-		kmap_sys_epoll_ctl(s->fd, EPOLL_CTL_DEL, it->fd, NULL);
-		r = register_tag(it, EPOLL_CTL_ADD);
-	} else
-		r = register_tag(it, EPOLL_CTL_MOD);
-	if (r != 0)
+	if (register_tag(it, it->reg.exclusive) != 0)
 		return false;
 	it->reg.tagged = true;
 	it->reg.fired = spent != 0;
@@ -848,14 +855,8 @@ item_anew(struct kmap_item *it)
 	struct epoll_event ev = {.data.u64 = it->reg.data,
 		.events = it->reg.fired ? it->reg.events & FLAGS
 					: it->reg.events};
-	int op = EPOLL_CTL_MOD;
 
-	if (it->reg.exclusive) {
-		/* EPOLLEXCLUSIVE refuses MOD. */
-		kmap_sys_epoll_ctl(it->set->fd, EPOLL_CTL_DEL, it->fd, NULL);
-		op = EPOLL_CTL_ADD;
-	}
-	kmap_sys_epoll_ctl(it->set->fd, op, it->fd, &ev);
+	reregister(it, it->reg.exclusive, &ev);
 }
 
 /* Back to the application's own registration. */
@@ -1047,7 +1048,7 @@ kmap_set_close(struct kmap_set *s, int fd)
 
 /* Calls fn for each set of this process, once for each of its numbers. */
 static void
-sets_each(void (*fn)(struct kmap_set *s))
+sets_each(void (*fn)(struct kmap_set *s, int fd))
 {
 	for (int i = 0; i < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; i++) {
 		struct kmap_fdslot *sl = kmap_fdslot(i);
@@ -1057,13 +1058,14 @@ sets_each(void (*fn)(struct kmap_set *s))
 		if (sl == NULL)
 			i |= KMAP_FD_CHUNK - 1;
 		else if ((s = atomic_load(&sl->set)) != NULL)
-			fn(s);
+			fn(s, i);
 	}
 }
 
 static void
-set_fork(struct kmap_set *s)
+set_fork(struct kmap_set *s, int fd)
 {
+	(void)fd;
 	if (s->shm != NULL)
 		return;
 	kmap_lock(&s->lock);
@@ -1088,8 +1090,9 @@ kmap_sets_fork(void)
 }
 
 static void
-set_forked(struct kmap_set *s)
+set_forked(struct kmap_set *s, int fd)
 {
+	(void)fd;
 	a_store(&s->lock.word, 0u);
 	a_store(&s->sleepers, 0u);
 	/* The parent's other threads are not here to let go of it. */
@@ -1329,7 +1332,7 @@ item_wait_carrier(struct kmap_item *it)
 		return;
 	it->reg.kernel_out = true;
 	/* It reports at once if there is room by now. */
-	register_tag(it, EPOLL_CTL_MOD);
+	register_tag(it, false);
 }
 
 /* The events to report now, 0 for none. Set lock held. */
@@ -1440,7 +1443,7 @@ item_arm(struct kmap_item *it, uint64_t *limit)
 		/* By TCP: the carrier's own edge tells of room. (For an edge
 		 * of ours item_wait_carrier has asked, once it was full.) */
 		it->reg.kernel_out = true;
-		register_tag(it, EPOLL_CTL_MOD);
+		register_tag(it, false);
 	}
 	if (kmap_tx_answer(it->ent))
 		*limit = kmap_umin(*limit, KMAP_REPAY_NS);
@@ -2050,27 +2053,22 @@ kmap_set_passed_out(int fd)
 	return r;
 }
 
+static void
+set_image(struct kmap_set *s, int fd)
+{
+	int fl = kmap_sys_fcntl(fd, F_GETFD, 0);
+
+	/* An inherited one is its maker's, who goes on with it. */
+	if (fl >= 0 && !(fl & FD_CLOEXEC) && !s->forked && !is_passed(s))
+		set_passed(s, false);
+}
+
 void
 kmap_sets_image(void)
 {
-	for (int fd = 0; fd < KMAP_FD_CHUNK * KMAP_FD_CHUNKS; fd++) {
-		struct kmap_set *s;
-		int fl;
-
-		if (kmap_fdslot(fd) == NULL) {
-			fd |= KMAP_FD_CHUNK - 1;
-			continue;
-		}
-		s = kmap_set_hold(fd);
-		if (s == NULL)
-			continue;
-		fl = kmap_sys_fcntl(fd, F_GETFD, 0);
-		/* An inherited one is its maker's, who goes on with it. */
-		if (fl >= 0 && !(fl & FD_CLOEXEC) && !s->forked &&
-			!is_passed(s))
-			set_passed(s, false);
-		kmap_set_drop(s);
-	}
+	kmap_lock(&kmap_fdtab_lock);
+	sets_each(set_image);
+	kmap_unlock(&kmap_fdtab_lock);
 }
 
 /* What cannot have a tag where it was added just now has to be on TCP. */
